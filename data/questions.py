@@ -1,0 +1,57 @@
+"""The prompts that a run is scored on, in the order in which they are asked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from data import haystack
+from data.ruler import Prompt, evaluation_prompts, score
+from data.tokenizer import FOLDER, load_tokenizer
+from data.words import KINDS
+
+
+class RulerPrompts:
+    """RULER's prompts of several needles and lengths.
+
+    Args:
+        prompts: needle type -> prompts a length; 0 leaves the type out.
+        lengths: tokens of a prompt, as RULER counts them.
+        tokenizer: a tokenizer folder.
+        prose: a file of prose; None looks where `data.haystack.source` says.
+
+    Raises:
+        ValueError: an unknown needle, or nothing to ask.
+    """
+
+    score = staticmethod(score)
+
+    def __init__(
+        self,
+        *,
+        prompts: Mapping[str, int],
+        lengths: Sequence[int],
+        tokenizer: str | Path = FOLDER,
+        prose: str | None = None,
+    ) -> None:
+        unknown = set(prompts) - set(KINDS)
+        if unknown:
+            raise ValueError(f"{sorted(unknown)} are none of the needles {', '.join(KINDS)}")
+        self.counts = {name: int(count) for name, count in prompts.items() if count}
+        self.lengths = sorted(int(length) for length in lengths)
+        if not self.counts or not self.lengths:
+            raise ValueError("nothing to ask: set task.prompts and task.lengths")
+        self.tokenizer = load_tokenizer(tokenizer)
+        self.end: int = self.tokenizer.eos_token_id
+        in_prose = any(name != "niah_single_1" for name in self.counts)
+        self.prose = haystack.prose(prose)[0] if in_prose else ""
+
+    def __iter__(self) -> Iterator[tuple[str, list[Prompt]]]:
+        """Score's name, `<needle>/<length>`, and its prompts; short ones first."""
+        for length in self.lengths:
+            for name, count in self.counts.items():
+                prompts = evaluation_prompts(name, length, count, self.tokenizer, self.prose)
+                yield f"{name}/{length}", prompts
+
+    def decode(self, tokens: list[int]) -> str:
+        """The text of generated tokens."""
+        text: str = self.tokenizer.decode(tokens)
+        return text

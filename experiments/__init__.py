@@ -1,0 +1,1 @@
+"""What the paper claims, what our runs measured, and what is still missing."""

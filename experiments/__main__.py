@@ -1,0 +1,141 @@
+"""What is measured, what is missing, and the command for it: `python -m experiments`."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from experiments.compare import Comparison, compare
+from experiments.page import Grid, grids, left_out
+from experiments.record import Record, read_all
+from experiments.report import write_report
+from experiments.table import HERE, TableError, load, names
+
+# Commands of one table that the list of all tables shows before it points to the rest.
+SHOWN = 8
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Answer one command line.
+
+    Returns:
+        The exit status: 0, or 2 for a table that is unknown or cannot be read.
+    """
+    options = _parser().parse_args(arguments)
+    # A pipe may have an encoding without ±; a question mark is better than a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    records, warnings = read_all(options.records)
+    for warning in warnings:
+        print(warning, file=sys.stderr)
+    try:
+        _answer(options, records)
+    except TableError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    add = parser.add_argument
+    add("table", nargs="?", help="the start of a table's name, or `report` to rewrite the pages")
+    add("--commands", action="store_true", help="print only the commands that are missing")
+    add("--edition", choices=["v1", "camera-ready"], help="version of the paper to show")
+    add("--records", type=Path, default=HERE / "records", metavar="DIR", help="where records are")
+    return parser
+
+
+def _answer(options: argparse.Namespace, records: Sequence[Record]) -> None:
+    found = names() if options.table in (None, "report") else [_find(options.table)]
+    tables = [compare(load(HERE / name, options.edition), records) for name in found]
+    if options.table == "report":
+        changed = [c.table.name for c in tables if write_report(HERE / c.table.name, c)]
+        print("\n".join(f"rewrote experiments/{name}/README.md" for name in changed) or "no change")
+    elif options.commands:
+        commands = (command for comparison in tables for command in comparison.commands())
+        for command in dict.fromkeys(commands):
+            print(command)
+    elif options.table is None:
+        _list(tables)
+    else:
+        _show(tables[0])
+
+
+def _find(start: str) -> str:
+    known = names()
+    found = [name for name in known if name == start] or [n for n in known if n.startswith(start)]
+    if len(found) == 1:
+        return found[0]
+    problem = "is more than one table" if found else "is no table"
+    raise TableError(f"{start!r} {problem}; known: {', '.join(known)}")
+
+
+def _console() -> Console:
+    # A pipe has no width: nothing may be cut there.
+    return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+
+
+def _list(tables: Sequence[Comparison]) -> None:
+    header = ["table", "title", "numbers", "at paper's scale", "at reduced scale", "missing"]
+    lines = []
+    for it in tables:
+        counts = (len(it.table.cells), len(it.paper.scores), it.apart(), len(it.missing()))
+        lines.append([it.table.name, it.table.title, *map(str, counts)])
+    _draw(Grid("The paper's tables and figures", header, lines, []))
+    for it in tables:
+        _commands(it, SHOWN)
+
+
+def _show(comparison: Comparison) -> None:
+    for grid in grids(comparison):
+        _draw(grid)
+    for line in left_out(comparison):
+        print(line)
+    _commands(comparison)
+    waiting = sum(not cell.runnable() for cell in comparison.missing())
+    if waiting:
+        print(f"{waiting} missing numbers need options that conf/ does not have yet")
+
+
+def _commands(comparison: Comparison, most: int | None = None) -> None:
+    commands = comparison.commands()
+    if not commands:
+        return
+    print(f"Missing in {comparison.table.name}:")
+    for command in commands[:most]:
+        print(f"  {command}")
+    if most is not None and len(commands) > most:
+        print(f"  and {len(commands) - most} more: python -m experiments {comparison.table.name}")
+    print()
+
+
+def _draw(grid: Grid) -> None:
+    drawing = RichTable(box=SIMPLE)
+    for name, texts in zip(grid.header, zip(*grid.lines, strict=True), strict=False):
+        numeric = all(text[:1] in "+-0123456789" for text in texts)
+        drawing.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    grouped = len({line[0] for line in grid.lines}) < len(grid.lines)
+    for previous, line in zip(grid.lines[:1] + grid.lines, grid.lines, strict=False):
+        if grouped and previous[0] != line[0]:
+            drawing.add_section()
+        drawing.add_row(*line)
+    print(grid.title)
+    _console().print(drawing, markup=False)
+    for remark in grid.remarks:
+        print(remark)
+    print()
+
+
+if __name__ == "__main__":
+    # Windows has no SIGPIPE; elsewhere `| head` should end the program quietly.
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Ours beside theirs: which record fills which cell, at the paper's scale or apart from it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from statistics import fmean
+
+from experiments.record import FINISHED, Record
+from experiments.table import CONF, Cell, Table
+
+# Where a run happens and what it leaves behind; `hardware` changes speed, not the mathematics.
+SURROUNDINGS = frozenset({"seed", "hardware", "logger", "hydra", "output", "output_dir", "records"})
+
+Selection = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What our runs measured for one cell: one value a seed."""
+
+    values: tuple[float, ...]
+    prompts: tuple[int, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds; not a number where a seed's score was not finite."""
+        return fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over seeds; `None` for one seed."""
+        # statistics.stdev cannot take a value that is not a number.
+        squares = sum((value - self.mean) ** 2 for value in self.values)
+        return sqrt(squares / (len(self.values) - 1)) if len(self.values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Runs of one scale and one budget, and the cells they fill."""
+
+    scale: str
+    tokens: float | None
+    records: tuple[Record, ...]
+    scores: Mapping[Cell, Score]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A table joined with the records that are about it.
+
+    Attributes:
+        paper: Cells measured at the paper's scale.
+        reduced: Every other scale and budget, each apart.
+        changed: Runs whose overrides left the recipe; shown nowhere as a score.
+        failed: Runs that did not finish; shown nowhere as a score.
+    """
+
+    table: Table
+    paper: Block
+    reduced: tuple[Block, ...]
+    changed: tuple[Record, ...]
+    failed: tuple[Record, ...]
+
+    def missing(self) -> list[Cell]:
+        """Cells that a run of ours could fill, and that none at the scale they ask for does."""
+        blocks = (self.paper, *self.reduced)
+        measured = {(cell, block.scale) for block in blocks for cell in block.scores}
+        return [
+            cell
+            for cell in self.table.cells
+            if cell.run
+            and cell not in self.paper.scores
+            and (cell, cell.run.get("scale")) not in measured
+        ]
+
+    def apart(self) -> int:
+        """How many scores were measured at a reduced scale, whatever rows would share them."""
+        cells = (cell for block in self.reduced for cell in block.scores)
+        keys = sorted(self.table.selects - {"scale"})
+        return len({(_wanted(cell, keys), cell.scores) for cell in cells})
+
+    def commands(self, conf: Path = CONF) -> list[str]:
+        """The runs that would fill the missing cells, each once, where `conf` can run them."""
+        return list(dict.fromkeys(c.command for c in self.missing() if c.runnable(conf)))
+
+
+def compare(table: Table, records: Iterable[Record]) -> Comparison:
+    """Join a table with records.
+
+    Of several finished records with the same cell, scale, budget and seed the one that started
+    last counts (of one run written twice, the longer); different seeds give mean and deviation.
+    """
+    keys = sorted(table.selects - {"scale"})
+    wanted = {_wanted(cell, keys) for cell in table.cells if cell.run}
+    relevant = [record for record in records if _selection(record, keys) in wanted]
+    finished = [record for record in relevant if record.status == FINISHED]
+    recipe = [record for record in finished if not recipe_changes(table, record)]
+    at_scale = [record for record in recipe if record.choices.get("scale") in table.paper_scale]
+    return Comparison(
+        table=table,
+        paper=_block("", None, table.cells, keys, at_scale, exact=True),
+        reduced=_reduced(table, keys, recipe),
+        changed=tuple(record for record in finished if recipe_changes(table, record)),
+        failed=tuple(record for record in relevant if record.status != FINISHED),
+    )
+
+
+def recipe_changes(table: Table, record: Record) -> list[str]:
+    """The overrides of a record that make it another recipe than the table's."""
+    return [override for override in record.overrides if not _harmless(table, override)]
+
+
+def _harmless(table: Table, override: str) -> bool:
+    key, _, value = override.lstrip("+~").partition("=")
+    if key == "experiment":
+        return value in {table.name, *table.recipes}
+    allowed = {"model", "task", "scale", *table.selects, *table.neutral}
+    return key in allowed or key.partition(".")[0] in SURROUNDINGS
+
+
+def _wanted(cell: Cell, keys: Sequence[str]) -> Selection:
+    return tuple(cell.run[key] for key in keys)
+
+
+def _selection(record: Record, keys: Sequence[str]) -> Selection:
+    return tuple(str((record.settings if "." in key else record.choices).get(key)) for key in keys)
+
+
+def _reduced(table: Table, keys: Sequence[str], recipe: Iterable[Record]) -> tuple[Block, ...]:
+    budgets: dict[tuple[str, float | None], list[Record]] = defaultdict(list)
+    for record in recipe:
+        scale = record.choices.get("scale", "")
+        if scale not in table.paper_scale:
+            budgets[scale, record.counts.get("tokens")].append(record)
+    ordered = sorted(budgets.items(), key=lambda item: (item[0][0], item[0][1] or 0))
+    blocks = [_block(*budget, table.cells, keys, runs) for budget, runs in ordered]
+    return tuple(block for block in blocks if block.scores)
+
+
+def _block(
+    scale: str,
+    tokens: float | None,
+    cells: Iterable[Cell],
+    keys: Sequence[str],
+    records: Iterable[Record],
+    exact: bool = False,
+) -> Block:
+    """Fill cells; `exact` asks for the scale that the cell names."""
+    ordered = sorted(records, key=lambda record: (record.when, record.seconds))
+    by_selection: dict[Selection, list[Record]] = defaultdict(list)
+    for record in ordered:
+        by_selection[_selection(record, keys)].append(record)
+    scores: dict[Cell, Score] = {}
+    used: dict[str, Record] = {}
+    for cell in (cell for cell in cells if cell.run):
+        runs = [r for r in by_selection[_wanted(cell, keys)] if set(cell.scores) <= set(r.scores)]
+        if exact:
+            runs = [r for r in runs if r.choices["scale"] == cell.run.get("scale")]
+        newest = {record.seed: record for record in runs}
+        if newest:
+            scores[cell] = _score(cell, newest.values())
+            used |= {r.digest: r for r in newest.values()}
+    return Block(scale, tokens, tuple(used.values()), scores)
+
+
+def _score(cell: Cell, records: Iterable[Record]) -> Score:
+    values, prompts = [], set()
+    for record in records:
+        found = [record.scores[score] for score in cell.scores]
+        values.append(fmean(float("nan") if value is None else value for value in found))
+        counts = (record.counts.get(f"prompts/{score}") for score in cell.scores)
+        prompts |= {int(count) for count in counts if count is not None}
+    return Score(tuple(values), tuple(sorted(prompts)))

@@ -1,0 +1,146 @@
+"""How a comparison reads: grids of text, the same for a terminal and for Markdown."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from experiments.compare import Block, Comparison, Score, recipe_changes
+from experiments.record import Record
+from experiments.table import Cell, Note, Table
+
+# Groups of the configuration that no title needs: the rows name the first two.
+_UNTOLD = {"model", "task", "scale", "hardware", "logger", "experiment"}
+_LEGEND = "mean ± sample standard deviation over seeds (seeds x prompts a score)"
+
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled rectangle of text and the remarks under it."""
+
+    title: str
+    header: list[str]
+    lines: list[list[str]]
+    remarks: list[str]
+
+
+def grids(comparison: Comparison) -> list[Grid]:
+    """The paper's numbers with ours at its scale, then one grid for each reduced scale."""
+    reduced = [_reduced_grid(comparison.table, block) for block in comparison.reduced]
+    return [_paper_grid(comparison), *reduced]
+
+
+def left_out(comparison: Comparison) -> list[str]:
+    """One line each on the runs that no grid shows."""
+    changed = [
+        f"{record.choices.get('model')} with {' '.join(recipe_changes(comparison.table, record))}"
+        for record in comparison.changed
+    ]
+    failed = [
+        f"{record.choices.get('model')}: {record.error.partition(chr(10))[0] or 'no reason given'}"
+        for record in comparison.failed
+    ]
+    kinds = (("Changed recipes", changed), ("Failed runs", failed))
+    return [f"{kind}, not shown ({len(runs)}): {_counted(runs)}" for kind, runs in kinds if runs]
+
+
+def _counted(texts: Sequence[str]) -> str:
+    times = Counter(texts).items()
+    return "; ".join(text if count == 1 else f"{text} ({count} times)" for text, count in times)
+
+
+def _paper_grid(comparison: Comparison) -> Grid:
+    table, ours = comparison.table, comparison.paper.scores
+    title = f"{table.title} [{table.unit}]" if table.unit else table.title
+    header = [*table.rows, *([""] if ours else []), *_columns(table)]
+    printed = _printed(table)
+    measured = {cell: _measured(table, score) for cell, score in ours.items()}
+    gap = {cell: f"{ours[cell].mean - cell.paper:+.{table.decimals}f}" for cell in ours}
+    lines = []
+    for row, cells in _by_row(table.cells, table.rows, table.columns).items():
+        lines.append([*row, *(["paper"] if ours else []), *_spread(table, cells, printed)])
+        if any(cell in ours for cell in cells.values()):
+            lines.append([*row, "ours", *_spread(table, cells, measured)])
+            lines.append([*row, "difference", *_spread(table, cells, gap)])
+    remarks = [f"[{i}] {note.text}" if note.at else note.text for i, note in _numbered(table)]
+    budget = _budget(comparison.paper.records)
+    remarks += [f"Ours: {', '.join([*budget, _LEGEND])}"] if ours else []
+    return Grid(title, header, lines, remarks)
+
+
+def _reduced_grid(table: Table, block: Block) -> Grid:
+    rows = tuple(column for column in table.rows if column != "scale")
+    title = f"Reduced scale: {', '.join([block.scale, *_budget(block.records)])}"
+    measured = {cell: _measured(table, score) for cell, score in block.scores.items()}
+    by_row = _by_row(block.scores, rows, table.columns)
+    lines = [[*row, *_spread(table, cells, measured)] for row, cells in by_row.items()]
+    return Grid(title, [*rows, *_columns(table)], lines, [f"Ours: {_LEGEND}"])
+
+
+def _by_row(
+    cells: Iterable[Cell], rows: Sequence[str], columns: Sequence[str]
+) -> dict[Labels, dict[Labels, Cell]]:
+    found: dict[Labels, dict[Labels, Cell]] = {}
+    for cell in cells:
+        row = tuple(cell.labels[column] for column in rows)
+        found.setdefault(row, {})[tuple(cell.labels[column] for column in columns)] = cell
+    groups = list(dict.fromkeys(row[0] for row in found))
+    return dict(sorted(found.items(), key=lambda item: groups.index(item[0][0])))
+
+
+def _column_labels(table: Table) -> list[Labels]:
+    return list(dict.fromkeys(tuple(c.labels[name] for name in table.columns) for c in table.cells))
+
+
+def _columns(table: Table) -> list[str]:
+    return [f"{' '.join(label)} {table.arrow(label)}".strip() for label in _column_labels(table)]
+
+
+def _spread(table: Table, cells: Mapping[Labels, Cell], text: Mapping[Cell, str]) -> list[str]:
+    found = (cells.get(label) for label in _column_labels(table))
+    return [text.get(cell, "") if cell else "" for cell in found]
+
+
+def _numbered(table: Table) -> list[tuple[int, Note]]:
+    """Notes with the numbers of their marks; those on the whole table come first and have none."""
+    marked = [note for note in table.notes if any(note.about(cell) for cell in table.cells)]
+    return [(0, note) for note in table.notes if not note.at] + list(enumerate(marked, start=1))
+
+
+def _printed(table: Table) -> dict[Cell, str]:
+    numbered = _numbered(table)
+    printed = {}
+    for cell in table.cells:
+        marks = [f" [{number}]" for number, note in numbered if note.about(cell)]
+        printed[cell] = f"{cell.paper:.{table.decimals}f}{''.join(marks)}"
+    return printed
+
+
+def _measured(table: Table, score: Score) -> str:
+    spread = "" if score.deviation is None else f" ± {score.deviation:.{table.decimals}f}"
+    prompts = f" x {_range(score.prompts)}" if score.prompts else ""
+    return f"{score.mean:.{table.decimals}f}{spread} ({len(score.values)}{prompts})"
+
+
+def _budget(records: Sequence[Record]) -> list[str]:
+    """What is known of the data and the effort behind runs, as short phrases."""
+    phrases = []
+    for count in ("tokens", "steps", "parameters"):
+        known = [value for r in records if (value := r.counts.get(count)) is not None]
+        phrases += [f"{_range(known)} {count}"] if known else []
+    groups = {(g, o) for r in records for g, o in r.choices.items() if g not in _UNTOLD}
+    return phrases + [f"{group} {option}" for group, option in sorted(groups)]
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = _human(min(values)), _human(max(values))
+    return low if low == high else f"{low}-{high}"
+
+
+def _human(value: float) -> str:
+    if value >= 10_000:
+        for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+            if value >= size:
+                return f"{value / size:.1f}{letter}"
+    return f"{value:g}"

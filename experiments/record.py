@@ -1,0 +1,192 @@
+"""One small JSON file a run: the truth that every table is computed from."""
+
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, get_origin
+
+FINISHED, FAILED = "finished", "failed"
+
+
+class RecordError(ValueError):
+    """A file that is not an intact record; the message names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one run was and what it scored.
+
+    Scores and counts that are not finite become `None`, which JSON writes as `null`.
+
+    Attributes:
+        choices: Config group to option, e.g. `{"model": "mac", "task": "niah"}`.
+        settings: Dotted override to value where it selects a cell of a table.
+        overrides: The command line as typed.
+        seed: The seed of the run.
+        scores: `"<dataset>/<metric>"` to number; accuracies in percent.
+        counts: Flat numbers: `parameters`, `tokens`, `steps`, `prompts/<score>`.
+        commit: Git hash, with `+dirty` where the tree was changed; empty outside git.
+        versions: Package to version.
+        machine: Facts about the hardware, without a host name.
+        started: ISO 8601 time in UTC.
+        seconds: Wall time of the run.
+        status: `finished` or `failed`; a failed run keeps the scores it had.
+        error: Why the run failed; empty when it finished.
+    """
+
+    choices: dict[str, str]
+    seed: int
+    started: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    scores: dict[str, float | None] = field(default_factory=dict)
+    counts: dict[str, float | None] = field(default_factory=dict)
+    commit: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    status: str = FINISHED
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        """Replace what strict JSON cannot hold.
+
+        Raises:
+            RecordError: If `status` or `started` has no meaning.
+        """
+        object.__setattr__(self, "scores", {k: _finite(v) for k, v in self.scores.items()})
+        object.__setattr__(self, "counts", {k: _finite(v) for k, v in self.counts.items()})
+        if self.status not in (FINISHED, FAILED):
+            raise RecordError(f"status is {self.status!r}, not {FINISHED!r} or {FAILED!r}")
+        _ = self.when
+
+    @property
+    def when(self) -> datetime:
+        """The start as a time in UTC.
+
+        Raises:
+            RecordError: If `started` is not ISO 8601.
+        """
+        try:
+            time = datetime.fromisoformat(self.started)
+        except ValueError as error:
+            raise RecordError(f"started is {self.started!r}, not an ISO 8601 time") from error
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the record's canonical JSON."""
+        return _digest(asdict(self))
+
+    @property
+    def file_name(self) -> str:
+        """Time, model, task, scale, seed and the head of the digest: no two runs share it."""
+        groups = [str(self.choices.get(group, "none")) for group in ("model", "task", "scale")]
+        parts = [f"{self.when:%Y%m%dT%H%M%SZ}", *groups, f"seed{self.seed}", self.digest[:12]]
+        return "-".join(re.sub(r"[^\w.+]", "_", part) for part in parts) + ".json"
+
+    def write(self, folder: Path | str, previous: Path | None = None) -> Path:
+        """Write the record so that no reader ever sees half of it.
+
+        Args:
+            folder: Where records live; created when missing.
+            previous: The file that an earlier `write` of this same run returned. It is removed
+                once the new one is in place, so a crash leaves at least one of the two.
+
+        Returns:
+            The path of the new file.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / self.file_name
+        content = asdict(self) | {"digest": self.digest}
+        _write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        if previous is not None and previous != path:
+            previous.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Record":
+        """Read one record.
+
+        Raises:
+            RecordError: If the file is truncated, foreign, broken or was edited by hand.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            content = json.loads(text, parse_constant=_refuse_constant)
+            return _parse(content)
+        except (OSError, ValueError, RecursionError) as error:
+            raise RecordError(f"{path}: {error}") from error
+
+
+def read_all(folder: Path | str) -> tuple[list[Record], list[str]]:
+    """Read every `*.json` of a folder, one record a run.
+
+    Returns:
+        The intact records, oldest first, and one warning for each file that was skipped.
+    """
+    records: dict[str, Record] = {}
+    warnings = []
+    for path in sorted(Path(folder).glob("*.json")):
+        try:
+            record = Record.read(path)
+            records[record.digest] = record
+        except RecordError as error:
+            warnings.append(f"skipped {error}")
+    return sorted(records.values(), key=lambda record: record.when), warnings
+
+
+def _finite(value: Any) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(value)
+
+
+def _digest(content: dict[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    # A temporary file elsewhere could be on another disk, where a rename is a copy.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files that only their owner reads; records are for everyone.
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise RecordError(f"{name} is not strict JSON")
+
+
+def _parse(content: Any) -> Record:
+    known: dict[str, Any] = {
+        item.name: get_origin(item.type) or item.type for item in fields(Record)
+    }
+    if not isinstance(content, dict) or not {"digest", *known} == set(content):
+        raise RecordError("not a record: its fields are not those of one")
+    digest = content.pop("digest")
+    for name, kind in known.items():
+        if not isinstance(content[name], (int, float) if kind is float else kind):
+            raise RecordError(f"{name} is a {type(content[name]).__name__}")
+    for name, number in (content["scores"] | content["counts"]).items():
+        if not isinstance(number, int | float | None):
+            raise RecordError(f"{name} is {number!r}, not a number")
+    if digest != _digest(content):
+        raise RecordError("its digest does not match: the file was changed after it was written")
+    return Record(**content)

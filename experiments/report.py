@@ -1,0 +1,53 @@
+"""The tables as Markdown, in the generated block of each README."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.compare import Comparison
+from experiments.page import Grid, grids, left_out
+from experiments.table import CONF, TableError
+
+OPEN, CLOSE = "<!-- generated -->", "<!-- /generated -->"
+
+
+def write_report(folder: Path, comparison: Comparison, conf: Path = CONF) -> bool:
+    """Rewrite the generated block of a table's README; the words around it stay.
+
+    Returns:
+        Whether the page changed.
+
+    Raises:
+        TableError: If the README or its markers are missing.
+    """
+    readme = folder / "README.md"
+    try:
+        before, after = readme.read_text(encoding="utf-8"), ""
+        head, _, rest = before.partition(OPEN)
+        _, marker, after = rest.partition(CLOSE)
+    except OSError as error:
+        raise TableError(f"{folder}: {error}") from error
+    if not marker:
+        raise TableError(f"{readme}: no block between {OPEN} and {CLOSE}")
+    page = f"{head}{OPEN}\n{markdown(comparison, conf)}\n{CLOSE}{after}"
+    if page != before:
+        readme.write_text(page, encoding="utf-8")
+    return page != before
+
+
+def markdown(comparison: Comparison, conf: Path = CONF) -> str:
+    """The grids of a comparison, what they leave out and the commands that are missing."""
+    blocks = [_grid(grid) for grid in grids(comparison)]
+    blocks += left_out(comparison)
+    commands = comparison.commands(conf)
+    if commands:
+        blocks.append("Missing:\n\n```sh\n" + "\n".join(commands) + "\n```")
+    return "\n\n".join(blocks)
+
+
+def _grid(grid: Grid) -> str:
+    lines = [_line(grid.header), _line(["---"] * len(grid.header)), *map(_line, grid.lines)]
+    return "\n\n".join([f"**{grid.title}**", "\n".join(lines), *grid.remarks])
+
+
+def _line(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"

@@ -1,0 +1,183 @@
+"""A table of the paper: its printed numbers, and the run of ours that each one calls for.
+
+A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to read them:
+
+    title           what the table is called
+    value           the column of paper.csv that holds the number
+    unit, decimals  how numbers are shown
+    edition         rows of the `version` column that are shown: v1 unless said otherwise
+    rows, columns   columns of paper.csv that make the rows and the columns of the page
+    higher_is_better    true or false, or one of them for each label of a column
+    score           template of a record's score, e.g. "{dataset}/{length}"
+    means           scores that are the mean of others; of none where nobody knows of which
+    run             overrides of every run; `scale` is the one that missing cells ask for
+    selects         column -> label -> value of the override that the column is named after. A
+                    label that is not listed has no run of ours; no labels at all: as printed
+    paper_scale     options of `scale` that are the paper's; every other scale stands apart
+    recipes         options of `experiment` that leave the recipe what it is
+    neutral         overrides that only change how a trained model is evaluated
+    notes           text, and the labels of the cells it is about (`at`), if not the whole table
+"""
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+CONF = HERE.parent / "conf"
+
+
+class TableError(ValueError):
+    """A table that cannot be read; the message names its folder and the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One printed number.
+
+    Attributes:
+        labels: Column of paper.csv to what stands in it.
+        paper: The number as printed.
+        scores: Scores of a record whose mean is ours; usually one.
+        run: Overrides of the run that fills the cell; empty where no run of ours can.
+    """
+
+    labels: Mapping[str, str]
+    paper: float
+    scores: tuple[str, ...]
+    run: Mapping[str, str]
+
+    @property
+    def command(self) -> str:
+        """What to type to measure the cell."""
+        return " ".join(["python run.py", *(f"{k}={v}" for k, v in self.run.items()), "seed=0"])
+
+    def runnable(self, conf: Path = CONF) -> bool:
+        """Whether there is a run and `conf` has every option that it names."""
+        groups = {group: option for group, option in self.run.items() if "." not in group}
+        return bool(groups) and all((conf / g / f"{o}.yaml").exists() for g, o in groups.items())
+
+
+@dataclass(frozen=True)
+class Note:
+    """A remark on the cells that carry the labels `at`; on the whole table where it is empty."""
+
+    text: str
+    at: Mapping[str, str]
+
+    def about(self, cell: Cell) -> bool:
+        """Whether the remark is on this cell."""
+        return bool(self.at) and self.at.items() <= cell.labels.items()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or figure of the paper; the module's docstring explains the fields."""
+
+    name: str
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    unit: str
+    decimals: int
+    higher_is_better: bool | Mapping[str, bool]
+    selects: frozenset[str]
+    paper_scale: frozenset[str]
+    recipes: frozenset[str]
+    neutral: frozenset[str]
+    notes: tuple[Note, ...]
+
+    def arrow(self, column: tuple[str, ...]) -> str:
+        """Which way is better in a column of the page: up, down, or empty where it is mixed."""
+        better = self.higher_is_better
+        if not isinstance(better, bool):
+            found = [flag for label, flag in better.items() if label in column]
+            return "" if not found else "↑" if found[0] else "↓"
+        return "↑" if better else "↓"
+
+
+def names(root: Path = HERE) -> list[str]:
+    """The folders that hold a table: those of the paper first, extras last."""
+    found = (path.parent.name for path in root.glob("*/table.yaml"))
+    return sorted(found, key=lambda name: (not name.startswith("table"), name[:1] != "f", name))
+
+
+def load(folder: Path, edition: str | None = None) -> Table:
+    """Read a table.
+
+    Args:
+        folder: Holds `table.yaml` and `paper.csv`.
+        edition: Which version of the paper to show instead of the table's own.
+
+    Raises:
+        TableError: If a file is missing, or a key or a column is unknown.
+    """
+    try:
+        spec = yaml.safe_load((folder / "table.yaml").read_text(encoding="utf-8"))
+        with (folder / "paper.csv").open(encoding="utf-8", newline="") as file:
+            printed = list(csv.DictReader(file))
+        return _table(folder.name, spec, printed, edition)
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise TableError(f"{folder}: {error!r}") from error
+
+
+def _table(
+    name: str, spec: dict[str, Any], printed: list[dict[str, str]], edition: str | None
+) -> Table:
+    value, score, means = spec.pop("value"), spec.pop("score", ""), spec.pop("means", {})
+    own = spec.pop("edition", "v1")
+    run, selects = spec.pop("run", {}), spec.pop("selects", {})
+    edition = edition or own
+    shown = [row for row in printed if row.get("version", edition) == edition]
+    cells = []
+    for row in shown:
+        scores = _scores(score, means, row)
+        overrides = _overrides(run, selects, row) if scores else {}
+        labels = {column: label for column, label in row.items() if column != value}
+        cells.append(Cell(labels, float(row[value]), scores, overrides))
+    paper_scale = frozenset(spec.pop("paper_scale", ()))
+    notes = tuple(Note(n["text"], _strings(n.get("at", {}))) for n in spec.pop("notes", ()))
+    if len(paper_scale) > 1 and "scale" not in selects:
+        raise ValueError("several paper scales, and no column that tells them apart")
+    return Table(
+        name=name,
+        rows=tuple(spec.pop("rows")),
+        columns=tuple(spec.pop("columns")),
+        cells=tuple(cells),
+        selects=frozenset({*run, *selects}),
+        paper_scale=paper_scale,
+        recipes=frozenset(spec.pop("recipes", ())),
+        neutral=frozenset(spec.pop("neutral", ())),
+        notes=notes,
+        **spec,
+    )
+
+
+def _scores(template: str, means: dict[str, list[str]], row: dict[str, str]) -> tuple[str, ...]:
+    score = re.sub(r"\{([^}]+)\}", lambda match: row[match[1]], template)
+    return tuple(means.get(score, [score] if score else []))
+
+
+def _overrides(
+    run: dict[str, Any], selects: dict[str, dict[str, Any] | None], row: dict[str, str]
+) -> dict[str, str]:
+    """The run that fills a cell, model first; empty where a label has no run of ours."""
+    chosen: dict[str, str] = {}
+    for column, options in selects.items():
+        values = {row[column]: row[column]} if options is None else _strings(options)
+        if row[column] not in values:
+            return {}
+        chosen[column] = values[row[column]]
+    overrides = chosen | _strings(run)
+    order = ["model", "task", "scale"]
+    return dict(sorted(overrides.items(), key=lambda item: [*order, item[0]].index(item[0])))
+
+
+def _strings(mapping: dict[Any, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in mapping.items()}

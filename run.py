@@ -1,0 +1,204 @@
+"""Train, score, leave one record: `python run.py model=mac task=niah`."""
+
+import logging
+import os
+import resource
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.beside import show
+from experiments.overrides import check_types
+from experiments.provenance import commit, machine, versions
+from experiments.record import FAILED, FINISHED, Record
+
+log = logging.getLogger("titans")
+OmegaConf.register_new_resolver(
+    "digest", lambda text: sha256(text.encode()).hexdigest()[:8] if text else "default"
+)
+
+
+class Refused(Exception):
+    """A command that cannot be run, and what to do about it."""
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="run")
+def main(config: DictConfig) -> None:
+    """Runs one command; says in a line what was wrong with it, if something was."""
+    try:
+        check(config)
+        # Torch and Lightning take seconds to import: a wrong command is refused before.
+        run(config, *build(config))
+    except (Refused, KeyboardInterrupt) as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN and isinstance(error, Refused):
+            raise
+        log.error("%s", error)
+        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
+
+
+def check(config: DictConfig) -> None:
+    """Refuses what can be refused from the configuration alone."""
+    typed, choices = list(HydraConfig.get().overrides.task), HydraConfig.get().runtime.choices
+    groups = [o for o in typed if o.lstrip("+~").partition("=")[0].partition("@")[0] in choices]
+    try:
+        check_types((o for o in typed if o not in groups), config, hydra.compose("run", groups))
+        OmegaConf.resolve(config.copy())
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    for path in (config.evaluate_only, last(config) if config.resume else None):
+        if path and not Path(path).is_file():
+            raise Refused(f"There is no checkpoint at {path}: train first, or name another file.")
+
+
+def last(config: DictConfig) -> Path:
+    """Where this command keeps its checkpoint."""
+    return Path(config.output_dir) / "last.ckpt"
+
+
+def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
+    """Instantiates task, data, evaluations and trainer; what they refuse is one line."""
+    import torch
+    from lightning import Trainer, seed_everything
+
+    from titans.tasks import Checkpoint, ProgressBar
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    try:
+        seed_everything(config.seed, verbose=False)
+        if config.hardware.threads:
+            torch.set_num_threads(config.hardware.threads)
+        make = lambda node, **more: hydra.utils.instantiate(node, _convert_="all", **more)  # noqa: E731
+        task = make(
+            config.task.objective,
+            network=make(config.task.network),
+            optimizer=make(config.optimizer),
+            run=identity(config),
+        )
+        trainer = Trainer(
+            **OmegaConf.to_container(config.hardware.trainer, resolve=True),
+            max_steps=config.task.steps * config.hardware.trainer.accumulate_grad_batches,
+            max_epochs=1,
+            gradient_clip_val=1.0,
+            callbacks=[Checkpoint(last(config), config.checkpoint_every), ProgressBar()],
+            logger=make(config.logger) or False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            log_every_n_steps=10,
+        )
+        return task, make(config.task.data), make(config.task.evaluations), trainer
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR"):
+            raise
+        raise Refused(f"{error.__cause__ or error}") from error
+
+
+def identity(config: DictConfig) -> dict[str, Any]:
+    """What a run is: kept in its checkpoints and its record."""
+    chosen = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
+    cells = config.task.get("cells", [])
+    return {
+        "choices": {group: str(option) for group, option in chosen.items() if "@" not in group},
+        "settings": {f"task.{cell}": config.task[cell] for cell in cells},
+        "overrides": [str(o) for o in HydraConfig.get().overrides.task],
+        "seed": config.seed,
+    }
+
+
+def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> None:
+    """Trains or loads, scores, and writes the record as scores come in."""
+    began = time.monotonic()
+    record = Record(
+        **identity(config),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=commit(),
+        versions=versions(),
+        machine=machine(device_name(trainer)),
+        status=FAILED,
+        error="did not finish",
+    )
+    path = None
+    try:
+        record = train(config, record, task, data, trainer)
+        for evaluation in evaluations.values():
+            for name, score, prompts, seconds in evaluation(task):
+                log.info("%s  %.1f  (%d prompts, %.0f s)", name, score, prompts, seconds)
+                counts = {f"prompts/{name}": prompts, f"seconds/{name}": round(seconds, 2)}
+                record = replace(
+                    record,
+                    scores=record.scores | {name: round(score, 4)},
+                    counts=record.counts | counts,
+                    seconds=round(time.monotonic() - began, 1),
+                )
+                path = record.write(config.records, previous=path)
+        record = replace(record, status=FINISHED, error="")
+    except BaseException as error:
+        record = replace(record, error=f"{type(error).__name__}: {error}"[:500])
+        raise
+    finally:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        record = replace(
+            record,
+            counts=record.counts | {"peak_memory_mb": round(peak, 1)},
+            seconds=round(time.monotonic() - began, 1),
+        )
+        path = record.write(config.records, previous=path)
+        report(record, trainer)
+        print(path)
+
+
+def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any) -> Record:
+    """Trains, or loads what `evaluate_only` names; returns the record of what there is now."""
+    from titans.tasks import load_checkpoint
+
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+    if config.evaluate_only:
+        trained = task.restore(load_checkpoint(config.evaluate_only))
+        overrides = [*trained["overrides"], *record.overrides]
+        record = replace(record, seed=trained["seed"], overrides=overrides)
+    else:
+        resumed = last(config) if config.resume else None
+        trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
+        if trainer.global_step < config.task.steps:
+            raise KeyboardInterrupt(
+                f"Stopped at step {trainer.global_step}; the same command with resume=true goes on."
+            )
+    parameters = sum(p.numel() for p in task.network.parameters())
+    counts = {"parameters": parameters, "tokens": task.tokens_seen, "steps": task.steps_taken}
+    return replace(record, counts=counts)
+
+
+def device_name(trainer: Any) -> str:
+    """What computes, as its driver calls it."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name(device))
+    return str(device.type)
+
+
+def report(record: Record, trainer: Any) -> None:
+    """Shows the scores on the terminal and the dashboards."""
+    show(record)
+    for logger in trainer.loggers:
+        logger.log_metrics({f"score/{k}": v for k, v in record.scores.items() if v is not None})
+        if hasattr(logger, "log_table"):
+            rows = [[k, v, record.counts[f"prompts/{k}"]] for k, v in record.scores.items()]
+            logger.log_table("scores", columns=["score", "value", "prompts"], data=rows)
+        getattr(logger.experiment, "finish", lambda: None)()
+
+
+if __name__ == "__main__":
+    main()

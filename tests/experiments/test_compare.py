@@ -1,0 +1,197 @@
+"""Which record fills which cell: only the recipe, at its own scale, one value a seed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from experiments.compare import Comparison, compare
+from experiments.page import grids, left_out
+from experiments.record import Record
+from experiments.report import CLOSE, OPEN, write_report
+from experiments.table import HERE, TableError, load, names
+
+KEY = "niah_single_1/2048"
+
+
+def niah(score: float | None, *extra: str, seed: int = 0, **fields: object) -> Record:
+    """A record of MAC on the needle task."""
+    content: dict[str, object] = {
+        "choices": {"model": "mac", "task": "niah", "scale": "tiny"},
+        "overrides": ["model=mac", "task=niah", "scale=tiny", f"seed={seed}", *extra],
+        "seed": seed,
+        "scores": {KEY: score},
+        "counts": {"tokens": 1000, f"prompts/{KEY}": 24},
+        "started": "2026-01-01T00:00:00+00:00",
+    }
+    return Record(**(content | fields))  # type: ignore[arg-type]
+
+
+def language(scale: str, seed: int = 0, ppl: float = 30.0) -> Record:
+    """A record of MAC on the language task."""
+    return Record(
+        choices={"model": "mac", "task": "commonsense", "scale": scale},
+        seed=seed,
+        scores={"wikitext/ppl": ppl, "lambada/ppl": ppl + 2},
+        started="2026-01-01T00:00:00+00:00",
+    )
+
+
+def table2(*records: Record) -> Comparison:
+    return compare(load(HERE / "table2_niah"), records)
+
+
+@pytest.mark.parametrize(
+    ("name", "both", "shown"),
+    [
+        ("table1_language", 550, 429),
+        ("table2_niah", 106, 84),
+        ("table3_timeseries", 126, 126),
+        ("table4_genomics", 37, 37),
+        ("table5_ablation", 27, 27),
+    ],
+)
+def test_every_printed_number_is_there(name: str, both: int, shown: int) -> None:
+    lines = (HERE / name / "paper.csv").read_text().splitlines()
+    assert len(lines) - 1 == both
+    assert len(load(HERE / name).cells) == shown
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_table_reads_and_is_drawn_in_full(name: str) -> None:
+    table = load(HERE / name)
+    (grid,) = grids(compare(table, []))
+    drawn = [text for line in grid.lines for text in line[len(table.rows) :] if text]
+    assert len(drawn) == len(table.cells) > 0
+    assert all(len(line) == len(grid.header) for line in grid.lines)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_remark_is_about_something(name: str) -> None:
+    cells = [c for edition in ("v1", "camera-ready") for c in load(HERE / name, edition).cells]
+    for note in load(HERE / name).notes:
+        assert not note.at or any(note.about(cell) for cell in cells), note.text
+
+
+def test_seeds_are_pooled_to_mean_and_sample_deviation() -> None:
+    (block,) = table2(niah(90.0), niah(94.0, seed=1)).reduced
+    (score,) = block.scores.values()
+    assert score.mean == 92.0
+    assert score.deviation == pytest.approx(8**0.5)
+    assert score.prompts == (24,)
+    (_, grid) = grids(table2(niah(90.0), niah(94.0, seed=1)))
+    assert "92.0 ± 2.8 (2 x 24)" in grid.lines[0]
+    assert "tiny" in grid.title
+    assert "1000 tokens" in grid.title
+
+
+def test_the_newest_finished_record_of_a_seed_counts() -> None:
+    newer = niah(95.0, started="2026-02-01T00:00:00+00:00")
+    newest = niah(5.0, started="2026-03-01T00:00:00+00:00", status="failed", error="killed")
+    comparison = table2(newest, newer, niah(90.0))
+    (block,) = comparison.reduced
+    assert [score.values for score in block.scores.values()] == [(95.0,)]
+    assert comparison.failed == (newest,)
+    assert "killed" in left_out(comparison)[0]
+
+
+def test_budgets_are_not_pooled() -> None:
+    longer = niah(99.0, seed=1, counts={"tokens": 2000})
+    assert len(table2(niah(90.0), longer).reduced) == 2
+
+
+def test_a_score_that_is_not_finite_is_measured_and_shown_as_such() -> None:
+    comparison = table2(niah(None), niah(90.0, seed=1))
+    assert "nan ± nan (2 x 24)" in grids(comparison)[1].lines[0]
+
+
+def test_reduced_scale_never_stands_at_the_papers_scale() -> None:
+    records = [language("tiny"), language("400m", 0, 25.0), language("400m", 1, 27.0)]
+    comparison = compare(load(HERE / "table1_language"), records)
+    assert {cell.labels["scale"] for cell in comparison.paper.scores} == {"400M"}
+    wikitext, _ = comparison.paper.scores.values()
+    assert (wikitext.values, wikitext.mean) == ((25.0, 27.0), 26.0)
+    (block,) = comparison.reduced
+    assert block.scale == "tiny"
+    assert {score.values for score in block.scores.values()} == {(30.0,), (32.0,)}
+    assert comparison.apart() == 2
+    assert not table2(niah(1.0)).paper.scores
+
+
+def test_ours_stands_under_theirs_with_the_difference() -> None:
+    comparison = compare(load(HERE / "table5_ablation"), [language("400m")])
+    lines = [line for line in grids(comparison)[0].lines if line[0] == "MAC"]
+    assert [line[1:3] for line in lines] == [
+        ["paper", "26.67"],
+        ["ours", "31.00 (1)"],
+        ["difference", "+4.33"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "override", ["optimizer.lr=1", "optimizer=sgd", "+x=1", "experiment=other", "model.depth=4"]
+)
+def test_a_changed_recipe_is_no_cell(override: str) -> None:
+    comparison = table2(niah(90.0, override), niah(94.0, seed=1))
+    assert len(comparison.changed) == 1
+    (block,) = comparison.reduced
+    assert [score.values for score in block.scores.values()] == [(94.0,)]
+    assert override in left_out(comparison)[0]
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["task.prompts=8", "hardware=gpu", "logger=none", "hydra.run.dir=x", "experiment=table2_niah"],
+)
+def test_what_leaves_the_recipe_alone_is_a_cell(override: str) -> None:
+    assert table2(niah(90.0, override)).reduced
+
+
+def test_one_command_fills_many_cells(tmp_path: Path) -> None:
+    for option in ("task/niah", "scale/tiny", "model/mac", "model/lmm"):
+        (tmp_path / f"{option}.yaml").parent.mkdir(exist_ok=True)
+        (tmp_path / f"{option}.yaml").touch()
+    commands = table2().commands(tmp_path)
+    assert "python run.py model=mac task=niah scale=tiny seed=0" in commands
+    assert len(commands) == 2
+    full = niah(90.0, scores={f"niah_single_{i}/{2**n}": 1.0 for i in (1, 2, 3) for n in range(15)})
+    assert len(table2(full).commands(tmp_path)) == 1
+
+
+def test_a_setting_selects_the_cell() -> None:
+    record = Record(
+        choices={"model": "lmm", "task": "timeseries", "scale": "tiny"},
+        settings={"task.dataset": "ETTh1"},
+        overrides=["task.dataset=ETTh1"],
+        seed=0,
+        scores={"ETTh1/mse": 0.4, "ETTh2/mse": 0.3},
+        started="2026-01-01",
+    )
+    comparison = compare(load(HERE / "table3_timeseries"), [record])
+    (block,) = comparison.reduced
+    assert [cell.labels["task.dataset"] for cell in block.scores] == ["ETTh1"]
+    assert any("task.dataset=ETTm1" in cell.command for cell in comparison.missing())
+
+
+def test_a_broken_table_names_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "table2_niah"
+    shutil.copytree(HERE / "table2_niah", folder)
+    with (folder / "table.yaml").open("a") as file:
+        file.write("colour: red\n")
+    with pytest.raises(TableError, match="table2_niah"):
+        load(folder)
+
+
+def test_the_report_is_idempotent_and_keeps_the_words_around_it(tmp_path: Path) -> None:
+    folder = tmp_path / "table2_niah"
+    shutil.copytree(HERE / "table2_niah", folder)
+    words = (folder / "README.md").read_text().partition(OPEN)[0]
+    comparison = compare(load(folder), [niah(90.0)])
+    assert write_report(folder, comparison)
+    page = (folder / "README.md").read_text()
+    assert not write_report(folder, comparison)
+    assert page.startswith(words)
+    assert "| niah_single_1 | Titans (MAC) | 90.0 (1 x 24) |" in page
+    (folder / "README.md").write_text(page.replace(CLOSE, ""))
+    with pytest.raises(TableError, match="README"):
+        write_report(folder, comparison)

@@ -1,0 +1,122 @@
+"""A record survives crashes, and whatever is not an intact record is skipped by name."""
+
+import json
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments import provenance
+from experiments.record import Record, RecordError, read_all
+
+
+@pytest.fixture
+def record() -> Record:
+    return Record(
+        choices={"model": "mac", "task": "niah", "scale": "tiny"},
+        settings={"task.dataset": "ETTh1"},
+        overrides=["model=mac"],
+        seed=3,
+        scores={"niah_single_1/2048": 97.5, "diverged/ppl": math.nan, "huge/ppl": math.inf},
+        counts={"tokens": 1000, "prompts/niah_single_1/2048": 24},
+        started="2026-01-02T03:04:05+00:00",
+        seconds=1,
+    )
+
+
+def test_reads_back_what_was_written(record: Record, tmp_path: Path) -> None:
+    path = record.write(tmp_path / "new" / "folder")
+    assert Record.read(path) == record
+    assert path.name.startswith("20260102T030405Z-mac-niah-tiny-seed3-")
+
+
+def test_scores_that_are_not_finite_are_null_in_strict_json(record: Record, tmp_path: Path) -> None:
+    scores = json.loads(record.write(tmp_path).read_text())["scores"]
+    assert scores["diverged/ppl"] is None
+    assert scores["huge/ppl"] is None
+
+
+def test_runs_of_one_second_do_not_overwrite_each_other(record: Record, tmp_path: Path) -> None:
+    assert record.write(tmp_path) != replace(record, seconds=2.0).write(tmp_path)
+    assert len(read_all(tmp_path)[0]) == 2
+
+
+def test_a_run_replaces_its_own_record(record: Record, tmp_path: Path) -> None:
+    early = replace(record, status="failed", error="interrupted").write(tmp_path)
+    final = record.write(tmp_path, previous=early)
+    assert record.write(tmp_path, previous=final) == final
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_crash_while_replacing_leaves_the_old_record(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = record.write(tmp_path)
+
+    def crash(*_: object) -> None:
+        raise OSError("power cut")
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(OSError, match="power cut"):
+        replace(record, seconds=2.0).write(tmp_path, previous=early)
+    assert list(tmp_path.iterdir()) == [early]
+    assert Record.read(early) == record
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[1, 2]",
+        lambda text: '{"some": "other file"}',
+        lambda text: text.replace("97.5", "99.5"),
+        lambda text: text.replace("97.5", "NaN"),
+        lambda text: text.replace("97.5", '"high"'),
+        lambda text: text.replace('"seed": 3', '"seed": "three"'),
+        lambda text: text.replace('"finished"', '"perfect"'),
+        lambda text: text.replace('"error": ""', '"error": "", "more": 1'),
+    ],
+    ids=["cut", "empty", "list", "foreign", "tampered", "nan", "text", "seed", "status", "extra"],
+)
+def test_what_is_no_intact_record_is_skipped_by_name(damage, record, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    good = record.write(tmp_path)
+    bad = tmp_path / "bad.json"
+    bad.write_text(damage(good.read_text()))
+    with pytest.raises(RecordError, match=r"bad\.json"):
+        Record.read(bad)
+    records, warnings = read_all(tmp_path)
+    assert records == [record]
+    assert len(warnings) == 1
+    assert "bad.json" in warnings[0]
+
+
+def test_a_copied_record_counts_once(record: Record, tmp_path: Path) -> None:
+    path = record.write(tmp_path)
+    (tmp_path / "copy.json").write_bytes(path.read_bytes())
+    assert read_all(tmp_path) == ([record], [])
+
+
+def test_bytes_and_folders_are_skipped_too(tmp_path: Path) -> None:
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "folder.json").mkdir()
+    records, warnings = read_all(tmp_path)
+    assert not records
+    assert len(warnings) == 2
+
+
+def test_a_meaningless_field_is_refused(record: Record) -> None:
+    with pytest.raises(RecordError, match="yesterday"):
+        replace(record, started="yesterday")
+    with pytest.raises(RecordError, match="unsure"):
+        replace(record, status="unsure")
+
+
+def test_provenance_is_plain_and_anonymous(tmp_path: Path) -> None:
+    assert provenance.commit(tmp_path) == ""
+    assert "python" in provenance.versions()
+    facts = provenance.machine("some device")
+    assert facts["device"] == "some device"
+    assert os.uname().nodename not in facts.values()

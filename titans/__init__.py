@@ -1,0 +1,1 @@
+"""Titans: Learning to Memorize at Test Time (arXiv:2501.00663), as plain PyTorch."""

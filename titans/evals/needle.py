@@ -1,0 +1,78 @@
+"""RULER's needles: how often the continuation of a prompt holds the hidden value."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from lightning import LightningModule
+from rich.progress import track
+from torch import nn
+
+from titans.evals.generate import generate
+
+
+class Prompt(Protocol):
+    """A question whose answers are known."""
+
+    tokens: list[int]
+    answers: list[str]
+
+
+class Prompts(Protocol):
+    """Where the prompts come from."""
+
+    end: int
+
+    def __iter__(self) -> Iterator[tuple[str, Sequence[Prompt]]]:
+        """Pairs of a score's name, e.g. `niah_single_1/2048`, and its prompts."""
+
+    def decode(self, tokens: list[int]) -> str:
+        """The text of a continuation."""
+
+    def score(self, output: str, answers: list[str]) -> float:
+        """1 where the output holds the answers, 0 where it does not."""
+
+
+class Needle:
+    """Accuracy in percent by needle type and length.
+
+    Args:
+        prompts: the evaluation prompts.
+        new_tokens: at most so many are generated, as RULER does.
+        batch: prompts read side by side.
+        piece: tokens of each that are read at a time.
+    """
+
+    def __init__(
+        self, prompts: Prompts, *, new_tokens: int = 128, batch: int = 10, piece: int = 1024
+    ) -> None:
+        self.prompts, self.new_tokens, self.batch, self.piece = prompts, new_tokens, batch, piece
+
+    def __call__(self, task: LightningModule) -> Iterator[tuple[str, float, int, float]]:
+        """Yields (score's name, percent, prompts, seconds) one after the other."""
+        network = task.network
+        assert isinstance(network, nn.Module)
+        network.eval()
+        for name, prompts in self.prompts:
+            began = time.monotonic()
+            # Equal lengths together: the ragged ends are read token by token.
+            ordered = sorted(prompts, key=lambda prompt: len(prompt.tokens))
+            batches = [ordered[i : i + self.batch] for i in range(0, len(ordered), self.batch)]
+            hits = [
+                self._score(network, batch)
+                for batch in track(batches, description=name, transient=True)
+            ]
+            yield name, 100 * sum(hits) / len(ordered), len(ordered), time.monotonic() - began
+
+    def _score(self, network: nn.Module, batch: Sequence[Prompt]) -> float:
+        outputs = generate(
+            network,
+            [prompt.tokens for prompt in batch],
+            new_tokens=self.new_tokens,
+            end=self.prompts.end,
+            piece=self.piece,
+        )
+        return sum(
+            self.prompts.score(self.prompts.decode(output), prompt.answers)
+            for output, prompt in zip(outputs, batch, strict=True)
+        )

@@ -1,0 +1,60 @@
+"""How much to forget, to carry on and to write: functions of the token."""
+
+import torch
+from torch import Tensor, nn
+
+from titans.shapes import Gate, Sequence
+
+
+class Gates(nn.Module):
+    """`alpha`, `eta` and `theta` of every token and head, each a sigmoid of a linear map.
+
+    The paper leaves their form, range and start open; see FIDELITY.md, "Gates".
+
+    Args:
+        dim: width of the input.
+        heads: memories side by side.
+        momentum: whether past surprise is carried on; `eta` is 0 otherwise (Table 5).
+        forget: whether the memory decays; `alpha` is 0 otherwise (Table 5).
+        max_step: largest step that a whole burst of surprise can make: `theta` is in
+            [0, max_step (1 - eta)], since a surprise is applied `1 / (1 - eta)` times over.
+        start: what (`alpha`, `eta`, `theta / theta_max`) are for a token of zeros at the start.
+        layers: gates a token and head; more than 1 gives each layer of the memory its own.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        *,
+        momentum: bool = True,
+        forget: bool = True,
+        max_step: float = 1.0,
+        start: tuple[float, float, float] = (3e-4, 0.5, 0.5),
+        layers: int = 1,
+    ) -> None:
+        super().__init__()
+        self.shape = (3, heads, layers)
+        self.has_momentum, self.has_forget = momentum, forget
+        self.max_step = max_step
+        self.linear = nn.Linear(dim, 3 * heads * layers)
+        with torch.no_grad():
+            self.linear.bias.copy_(torch.tensor(start).logit().repeat_interleave(heads * layers))
+
+    def forward(self, x: Sequence) -> tuple[Gate, Gate, Gate]:
+        """Gates (`alpha`, `eta`, `theta`), each `[batch, heads, time]` (and layers, if several)."""
+        # Sigmoids this close to 0 and 1 need float32 whatever the rest is computed in.
+        logits = self.linear(x).float() if x.dtype.itemsize < 4 else self.linear(x)
+        gates = torch.sigmoid(logits).unflatten(-1, self.shape)
+        alpha, eta, theta = gates.movedim(1, -2).unbind(1)
+        if self.shape[-1] == 1:
+            alpha, eta, theta = alpha[..., 0], eta[..., 0], theta[..., 0]
+        eta = eta if self.has_momentum else torch.zeros_like(eta)
+        alpha = alpha if self.has_forget else torch.zeros_like(alpha)
+        return alpha, eta, self.max_step * (1 - eta) * theta
+
+
+def gate_means(gates: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+    """Mean `alpha`, `eta` and `theta`, detached, for logging."""
+    names = ("alpha", "eta", "theta")
+    return {name: gate.detach().mean() for name, gate in zip(names, gates, strict=True)}

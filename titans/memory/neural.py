@@ -1,0 +1,136 @@
+"""The long-term memory as a layer: projections, gates, one memory a head, normalised output."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from titans.memory.dual import memorize
+from titans.memory.gates import Gates, gate_means
+from titans.memory.network import MemoryNetwork, MemoryState
+from titans.memory.projection import Projection, merge_heads, split_heads
+from titans.shapes import HeadSequence, Sequence
+
+PLAIN = MemoryNetwork()
+
+
+class NeuralMemoryState(NamedTuple):
+    """What continues a sequence at any token.
+
+    Attributes:
+        memory: weights and momentum where the unfinished chunk begins.
+        pending: keys, values, `alpha`, `eta`, `theta` of the unfinished chunk,
+            `[batch, heads, pending, ...]` with `pending < chunk_size`.
+        past: the last inputs of the convolutions.
+    """
+
+    memory: MemoryState
+    pending: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+    past: Tensor
+
+
+class NeuralMemory(nn.Module):
+    """A memory that learns while it reads (v1, section 3).
+
+    Args:
+        dim: width of input and output.
+        heads: memories side by side, each on `dim / heads` channels.
+        depth: layers of each memory, `L_M`.
+        expansion: width of its hidden layers over its input.
+        chunk_size: tokens that share the point where gradients are taken.
+        convolution: width of the causal convolutions on q, k and v; 0 for none.
+        clip: bound on the gradient of one token in one layer of the memory.
+        gates: makes the gates, given `dim` and `heads`.
+        network: what the weights of the memory mean.
+
+    Raises:
+        ValueError: `heads` does not divide `dim`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int = 4,
+        depth: int = 2,
+        expansion: float = 2.0,
+        chunk_size: int = 16,
+        convolution: int = 4,
+        clip: float | None = 1.0,
+        gates: Callable[[int, int], Gates] = Gates,
+        network: MemoryNetwork = PLAIN,
+    ) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"{heads} heads do not divide a width of {dim}")
+        self.heads, self.chunk_size, self.clip, self.network = heads, chunk_size, clip, network
+        self.projection = Projection(dim, 3 * dim, convolution=convolution)
+        self.gates = gates(dim, heads)
+        head = dim // heads
+        widths = [head, *[int(expansion * head)] * (depth - 1), head]
+        self.initial = nn.ParameterList(
+            torch.randn(heads, out, width) * width**-0.5
+            for width, out in pairwise(widths)
+        )
+        self.norm = nn.RMSNorm(head)
+        self.output_gate = nn.Linear(dim, dim, bias=False)
+        self.output = nn.Linear(dim, dim, bias=False)
+        self.log: dict[str, Tensor] = {}
+
+    def start(self, batch: int) -> MemoryState:
+        """The learned `M_0` and a momentum of zero, for each sequence of a batch."""
+        weights = tuple(w.expand(batch, *w.shape) for w in self.initial)
+        return MemoryState(weights, tuple(torch.zeros_like(w) for w in weights))
+
+    def forward(
+        self, x: Sequence, state: NeuralMemoryState | None = None
+    ) -> tuple[Sequence, NeuralMemoryState]:
+        """Writes each token, and reads `M_t(q_t)` after it. `[batch, time, dim]` to the same.
+
+        Args:
+            x: the tokens; any time, 0 included.
+            state: what an earlier call returned, to continue its sequence.
+        """
+        projected, past = self.projection(x, state.past if state else None)
+        queries, keys, values = (split_heads(p, self.heads) for p in projected.chunk(3, dim=-1))
+        queries, keys = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
+        gates = self.gates(x)
+        written = (keys, values, *gates)
+        memory = state.memory if state else self.start(len(x))
+        if state:
+            waiting = state.pending[0].shape[2]
+            written = tuple(torch.cat(p, 2) for p in zip(state.pending, written, strict=True))
+            queries = F.pad(queries, (0, 0, waiting, 0))
+        outputs, memory, pending = self._memorize(queries, written, memory)
+        self.log = gate_means(gates) | {"memory_norm": _norm(memory)}
+        new = outputs[:, :, outputs.shape[2] - x.shape[1] :]
+        return self._emit(new, x), NeuralMemoryState(memory, pending, past)
+
+    def _memorize(
+        self, queries: Tensor, written: tuple[Tensor, ...], memory: MemoryState
+    ) -> tuple[HeadSequence, MemoryState, tuple[Tensor, ...]]:
+        """Outputs of all tokens, the memory after the last full chunk, and the tokens after it."""
+        time = queries.shape[2]
+        whole = time - time % self.chunk_size
+        settings = {"chunk_size": self.chunk_size, "clip": self.clip, "network": self.network}
+        parts = [(queries[:, :, :whole], *(x[:, :, :whole] for x in written))]
+        pending = tuple(x[:, :, whole:] for x in written)
+        outputs, memory = memorize(*parts[0], memory, **settings)
+        if whole < time:
+            rest, _ = memorize(queries[:, :, whole:], *pending, memory, **settings)
+            outputs = torch.cat([outputs, rest], dim=2)
+        return outputs, memory, pending
+
+    def _emit(self, outputs: HeadSequence, x: Sequence) -> Sequence:
+        """Normalises each head, gates by the token, and projects."""
+        merged = merge_heads(self.norm(outputs).to(x.dtype))
+        return self.output(merged * F.silu(self.output_gate(x)))
+
+
+def _norm(memory: MemoryState) -> Tensor:
+    """Mean Frobenius norm of the weights of a memory, all layers together."""
+    squares = sum(w.detach().square().sum((-2, -1)) for w in memory.weights)
+    return torch.as_tensor(squares).sqrt().mean()

@@ -1,0 +1,132 @@
+"""Softmax attention, full or over a sliding window, with a persistent prefix always in view."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from titans.memory.projection import Projection, merge_heads, split_heads
+from titans.mixers.mixer import Mixer
+from titans.ops.rotary import rotate
+from titans.shapes import HeadSequence, Sequence
+
+
+class AttentionState(NamedTuple):
+    """Keys (not yet rotated) and values still in view, and the past of the convolutions."""
+
+    keys: HeadSequence
+    values: HeadSequence
+    past: Tensor
+
+
+class Attention(Mixer):
+    """Causal attention; positions by rotation, relative, so that they never grow with the stream.
+
+    Args:
+        dim: width of input and output.
+        heads: attention heads.
+        window: how many tokens a query sees, itself included; None for all.
+        persistent: learned tokens that every query sees besides, `N_p`.
+        convolution: width of the causal convolutions on q, k and v; 0 for none.
+
+    Raises:
+        ValueError: `heads` does not divide `dim`, or a window below 1.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int = 4,
+        window: int | None = None,
+        persistent: int = 0,
+        convolution: int = 4,
+    ) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"{heads} heads do not divide a width of {dim}")
+        if window is not None and window < 1:
+            raise ValueError(f"a window of {window} tokens sees nothing: set 1 or more")
+        self.heads, self.window = heads, window
+        self.projection = Projection(dim, 3 * dim, convolution=convolution, activation=False)
+        self.persistent = nn.Parameter(torch.randn(2, heads, persistent, dim // heads) * 0.02)
+        self.output = nn.Linear(dim, dim, bias=False)
+
+    def forward(
+        self, x: Sequence, state: AttentionState | None = None
+    ) -> tuple[Sequence, AttentionState]:
+        """Attends from each token to those in view. `[batch, time, dim]` to the same."""
+        projected, past = self.projection(x, state.past if state else None)
+        queries, keys, values = (split_heads(p, self.heads) for p in projected.chunk(3, dim=-1))
+        if state:
+            keys = torch.cat([state.keys, keys], dim=2)
+            values = torch.cat([state.values, values], dim=2)
+        if self.window is None:
+            mixed = self._full(queries, keys, values)
+        else:
+            mixed = self._sliding(queries, keys, values, self.window)
+            seen = max(0, keys.shape[2] - self.window + 1)
+            keys, values = keys[:, :, seen:], values[:, :, seen:]
+        return self.output(merge_heads(mixed)), AttentionState(keys, values, past)
+
+    def _full(self, queries: Tensor, keys: Tensor, values: Tensor) -> HeadSequence:
+        earlier = keys.shape[2] - queries.shape[2]
+        mask = causal_mask(queries.shape[2], earlier, queries.device)
+        return self._attend(queries, keys, values, mask, earlier)
+
+    def _sliding(self, queries: Tensor, keys: Tensor, values: Tensor, window: int) -> HeadSequence:
+        """Cuts the queries into blocks of a window; each sees its own block and the one before."""
+        batch, _, time, _ = queries.shape
+        if time == 0:
+            return queries
+        size = min(window, time)
+        blocks = -(-time // size)
+        after, before = blocks * size - time, window - 1 - (keys.shape[2] - time)
+        span = window - 1 + size
+        parts = [F.pad(queries, (0, 0, 0, after)).unflatten(2, (blocks, size))]
+        parts += [F.pad(x, (0, 0, before, after)).unfold(2, span, size).mT for x in (keys, values)]
+        row = torch.arange(size, device=queries.device)[:, None]
+        column = torch.arange(span, device=queries.device)
+        in_view = (row <= column) & (column < row + window)
+        exists = torch.arange(blocks, device=row.device)[:, None, None] * size + column >= before
+        mask = (in_view & exists)[:, None].repeat(batch, 1, 1, 1)
+        mixed = self._attend(*(p.transpose(1, 2).flatten(0, 1) for p in parts), mask, window - 1)
+        return mixed.unflatten(0, (batch, blocks)).transpose(1, 2).flatten(2, 3)[:, :, :time]
+
+    def _attend(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, first: int
+    ) -> HeadSequence:
+        """Attention with rotated positions, the first query standing at key number `first`."""
+        if not self.persistent.shape[2]:
+            return F.scaled_dot_product_attention(
+                rotate(queries, first), rotate(keys), values, attn_mask=mask
+            )
+        # Persistent keys have no position: they meet the query in channels that are not rotated.
+        width = queries.shape[-1]
+        queries = torch.cat([rotate(queries, first), queries], dim=-1)
+        keys, values = (F.pad(x, (0, width)) for x in (rotate(keys), values))
+        prefix = F.pad(self.persistent[0], (width, 0)), F.pad(self.persistent[1], (0, width))
+        return attend(queries, keys, values, mask, prefix, scale=width**-0.5)[..., :width]
+
+
+def causal_mask(time: int, earlier: int, device: torch.device) -> Bool[Tensor, "time all"]:
+    """True where a query may look: at the `earlier` tokens and at those up to itself."""
+    mask = torch.ones(time, earlier + time, dtype=torch.bool, device=device)
+    return mask.tril(earlier)
+
+
+def attend(
+    queries: Float[Tensor, "*axes time dim"],
+    keys: Float[Tensor, "*axes all dim"],
+    values: Float[Tensor, "*axes all dim"],
+    mask: Bool[Tensor, "*#axes time all"],
+    persistent: tuple[Tensor, ...],
+    scale: float | None = None,
+) -> Float[Tensor, "*axes time dim"]:
+    """Softmax attention in which the persistent (keys, values) are in view of every query."""
+    prefix = [p.to(keys.dtype).expand(*keys.shape[:-2], -1, -1) for p in persistent]
+    mask = F.pad(mask, (prefix[0].shape[-2], 0), value=True)
+    keys, values = torch.cat([prefix[0], keys], -2), torch.cat([prefix[1], values], -2)
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=scale)

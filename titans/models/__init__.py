@@ -1,0 +1,7 @@
+"""Networks: a backbone of mixers, and what is read off it."""
+
+from titans.models.backbone import Backbone
+from titans.models.block import Block
+from titans.models.language import LanguageModel
+
+__all__ = ["Backbone", "Block", "LanguageModel"]

@@ -1,0 +1,44 @@
+"""A stack of blocks that repeats a mapping of mixers over its depth."""
+
+from collections.abc import Callable, Mapping
+from itertools import cycle, islice
+from typing import Any
+
+from torch import nn
+
+from titans.mixers.mixer import Mixer
+from titans.models.block import Block
+from titans.shapes import Sequence
+
+
+class Backbone(nn.Module):
+    """Blocks one after the other, then a norm.
+
+    Args:
+        dim: width of the stack.
+        layers: how many blocks.
+        mixers: what makes a mixer; the mapping's values are taken in turn, over and over.
+        expansion: width inside a block's MLP over `dim`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        layers: int,
+        mixers: Mapping[str, Callable[[], Mixer]],
+        *,
+        expansion: float = 8 / 3,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        makers = islice(cycle(mixers.values()), layers)
+        self.blocks = nn.ModuleList(Block(dim, make(), int(expansion * dim)) for make in makers)
+        self.norm = nn.RMSNorm(dim)
+
+    def forward(self, x: Sequence, state: Any = None) -> tuple[Sequence, tuple[Any, ...]]:
+        """`[batch, time, dim]` to the same, and the state of each block."""
+        states = []
+        for block, past in zip(self.blocks, state or [None] * len(self.blocks), strict=True):
+            x, after = block(x, past)
+            states.append(after)
+        return self.norm(x), tuple(states)

@@ -1,0 +1,18 @@
+"""Objectives as LightningModules, and what training them needs."""
+
+from titans.tasks.checkpoint import Checkpoint, load_checkpoint
+from titans.tasks.dashboard import wandb_logger
+from titans.tasks.next_token import DivergedError, NextToken
+from titans.tasks.optimization import cosine, decayed_apart
+from titans.tasks.progress import ProgressBar
+
+__all__ = [
+    "Checkpoint",
+    "DivergedError",
+    "NextToken",
+    "ProgressBar",
+    "cosine",
+    "decayed_apart",
+    "load_checkpoint",
+    "wandb_logger",
+]

@@ -1,0 +1,70 @@
+"""When a run is saved, and what may be loaded."""
+
+import pickle
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+
+class Checkpoint(Callback):
+    """Keeps the last checkpoint of a run; Ctrl-C and SIGTERM stop it after the step at hand.
+
+    Args:
+        path: the file; written whole or not at all.
+        every: steps between two checkpoints.
+    """
+
+    def __init__(self, path: str | Path, every: int) -> None:
+        self.path, self.every = Path(path), every
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Waits for signals."""
+
+        def stop(*_: Any) -> None:
+            trainer.should_stop = True
+            # A second Ctrl-C does not wait.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        self.handlers = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Saves now and then."""
+        if trainer.global_step % self.every == 0 and trainer.global_step:
+            trainer.save_checkpoint(self.path)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the end of the run, or how far it came."""
+        trainer.save_checkpoint(self.path)
+        self._listen_no_more()
+
+    def on_exception(self, *_: Any) -> None:
+        """Saves nothing: the weights may be the fault."""
+        self._listen_no_more()
+
+    def _listen_no_more(self) -> None:
+        for number, handler in getattr(self, "handlers", {}).items():
+            signal.signal(number, handler)
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint, executing nothing that is in it.
+
+    Raises:
+        ValueError: there is none, or it is truncated, or it is no checkpoint of this project.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"there is no checkpoint at {path}: train first, or name another file")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is truncated, or no checkpoint: {_line(error)}") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "run"} <= checkpoint.keys():
+        raise ValueError(f"{path} is not a checkpoint that this project wrote")
+    return checkpoint
+
+
+def _line(error: BaseException) -> str:
+    return str(error).partition("\n")[0][:200]

@@ -1,0 +1,37 @@
+"""How a run appears on Weights & Biases."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import wandb
+from lightning.pytorch.loggers import WandbLogger
+
+log = logging.getLogger(__name__)
+
+
+def wandb_logger(folder: str, **settings: Any) -> WandbLogger:
+    """A logger that is online where a key is configured, and offline otherwise.
+
+    Args:
+        folder: where the run's files go.
+        settings: what `WandbLogger` takes: project, name, group, tags, config …
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    offline = os.environ.get("WANDB_MODE") == "offline" or not wandb.login(
+        prompt=False, verify=False
+    )
+    mode = "offline" if offline else "online"
+    quiet = wandb.Settings(silent=True)
+    logger = WandbLogger(save_dir=folder, offline=offline, mode=mode, settings=quiet, **settings)
+    run = logger.experiment
+    run.define_metric("tokens")
+    run.define_metric("*", step_metric="tokens")
+    if offline:
+        files = Path(run.dir).parent
+        log.info(
+            "W&B is offline (no key): open the run with `wandb leet %s`, "
+            "upload it with `wandb sync %s`", files, files
+        )  # fmt: skip
+    return logger
