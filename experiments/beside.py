@@ -1,5 +1,7 @@
 """What one run measured, beside the paper's numbers for the same model and task."""
 
+from collections.abc import Mapping
+
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table as Grid
@@ -37,7 +39,7 @@ def show(record: Record) -> None:
     console.print(grid)
 
 
-def _same(run: dict[str, str], record: Record) -> bool:
+def _same(run: Mapping[str, str], record: Record) -> bool:
     known = record.choices | {key: str(value) for key, value in record.settings.items()}
     return all(known.get(key) == str(value) for key, value in run.items() if key != "scale")
 

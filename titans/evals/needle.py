@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from lightning import LightningModule
 from rich.progress import track
-from torch import nn
 
 from titans.evals.generate import generate
+from titans.models import LanguageModel
+from titans.tasks import NextToken
 
 
 class Prompt(Protocol):
@@ -48,11 +48,9 @@ class Needle:
     ) -> None:
         self.prompts, self.new_tokens, self.batch, self.piece = prompts, new_tokens, batch, piece
 
-    def __call__(self, task: LightningModule) -> Iterator[tuple[str, float, int, float]]:
+    def __call__(self, task: NextToken) -> Iterator[tuple[str, float, int, float]]:
         """Yields (score's name, percent, prompts, seconds) one after the other."""
-        network = task.network
-        assert isinstance(network, nn.Module)
-        network.eval()
+        network = task.network.eval()
         for name, prompts in self.prompts:
             began = time.monotonic()
             # Equal lengths together: the ragged ends are read token by token.
@@ -64,7 +62,7 @@ class Needle:
             ]
             yield name, 100 * sum(hits) / len(ordered), len(ordered), time.monotonic() - began
 
-    def _score(self, network: nn.Module, batch: Sequence[Prompt]) -> float:
+    def _score(self, network: LanguageModel, batch: Sequence[Prompt]) -> float:
         outputs = generate(
             network,
             [prompt.tokens for prompt in batch],

@@ -94,16 +94,17 @@ def memorize(
     outputs = [sequences[2][:, :0]]
     for start, stop, size in ((0, whole, chunk_size), (whole, time, time - whole)):
         if start < stop:
-            parts = [x[:, start:stop].unflatten(1, (-1, size)).unbind(1) for x in sequences]
-            chunked = [g[:, :, start:stop].unflatten(2, (-1, size)) for g in gates]
-            for *chunk, decay in zip(*parts, _decays(*chunked), strict=True):
-                output, memory = _chunk(*chunk, decay, memory, network, clip)
+            chunks = zip(*(x[:, start:stop].split(size, dim=1) for x in sequences), strict=True)
+            decays = _decays(*(g[:, :, start:stop].unflatten(2, (-1, size)) for g in gates))
+            for (q, k, v), decay in zip(chunks, decays, strict=True):
+                output, memory = _chunk(q, k, v, decay, memory, network, clip)
                 outputs.append(output)
 
-    output = torch.cat(outputs, dim=1).unflatten(0, (batch, heads))
-    return output, MemoryState(
-        *(tuple(w.unflatten(0, (batch, heads)) for w in part) for part in memory)
-    )
+    def apart(x: Tensor) -> Tensor:
+        return x.view(batch, heads, *x.shape[1:])
+
+    weights, surprise = (tuple(map(apart, part)) for part in memory)
+    return apart(torch.cat(outputs, dim=1)), MemoryState(weights, surprise)
 
 
 def _layers_first(gate: Tensor, layers: int) -> Tensor:
@@ -128,7 +129,7 @@ def _decays(forget: Tensor, momentum: Tensor, step: Tensor) -> list[Decay]:
 
 
 def _products(gate: Tensor) -> tuple[Tensor, Tensor]:
-    """Products of `gate` `[..., C]` over `j < l <= t`, `[..., C, C]`, and over `l <= t`, `[..., C]`.
+    """Products of `gate` `[..., C]` over `j < l <= t`, `[..., C, C]`, and `l <= t`, `[..., C]`.
 
     Sums of logarithms taken over each span by itself: differences of cumulative sums lose digits,
     ratios of cumulative products underflow. The offset keeps value and gradient right at 0.

@@ -1,6 +1,7 @@
 """The long-term memory as a layer: projections, gates, one memory a head, normalised output."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,18 +18,31 @@ from titans.shapes import HeadSequence, Sequence
 PLAIN = MemoryNetwork()
 
 
+class Written(NamedTuple):
+    """What tokens write: `[batch, heads, time, dim]` twice, and three gates."""
+
+    keys: Tensor
+    values: Tensor
+    forget: Tensor
+    momentum: Tensor
+    step: Tensor
+
+    def cut(self, start: int, stop: int) -> "Written":
+        """The tokens from `start` to `stop`."""
+        return Written(*(x[:, :, start:stop] for x in self))
+
+
 class NeuralMemoryState(NamedTuple):
     """What continues a sequence at any token.
 
     Attributes:
         memory: weights and momentum where the unfinished chunk begins.
-        pending: keys, values, `alpha`, `eta`, `theta` of the unfinished chunk,
-            `[batch, heads, pending, ...]` with `pending < chunk_size`.
+        pending: what the unfinished chunk writes, fewer than `chunk_size` tokens.
         past: the last inputs of the convolutions.
     """
 
     memory: MemoryState
-    pending: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+    pending: Written
     past: Tensor
 
 
@@ -72,8 +86,7 @@ class NeuralMemory(nn.Module):
         head = dim // heads
         widths = [head, *[int(expansion * head)] * (depth - 1), head]
         self.initial = nn.ParameterList(
-            torch.randn(heads, out, width) * width**-0.5
-            for width, out in pairwise(widths)
+            torch.randn(heads, out, width) * width**-0.5 for width, out in pairwise(widths)
         )
         self.norm = nn.RMSNorm(head)
         self.output_gate = nn.Linear(dim, dim, bias=False)
@@ -98,11 +111,11 @@ class NeuralMemory(nn.Module):
         queries, keys, values = (split_heads(p, self.heads) for p in projected.chunk(3, dim=-1))
         queries, keys = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
         gates = self.gates(x)
-        written = (keys, values, *gates)
+        written = Written(keys, values, *gates)
         memory = state.memory if state else self.start(len(x))
         if state:
             waiting = state.pending[0].shape[2]
-            written = tuple(torch.cat(p, 2) for p in zip(state.pending, written, strict=True))
+            written = Written(*(torch.cat(p, 2) for p in zip(state.pending, written, strict=True)))
             queries = F.pad(queries, (0, 0, waiting, 0))
         outputs, memory, pending = self._memorize(queries, written, memory)
         self.log = gate_means(gates) | {"memory_norm": _norm(memory)}
@@ -110,17 +123,16 @@ class NeuralMemory(nn.Module):
         return self._emit(new, x), NeuralMemoryState(memory, pending, past)
 
     def _memorize(
-        self, queries: Tensor, written: tuple[Tensor, ...], memory: MemoryState
-    ) -> tuple[HeadSequence, MemoryState, tuple[Tensor, ...]]:
+        self, queries: Tensor, written: Written, memory: MemoryState
+    ) -> tuple[HeadSequence, MemoryState, Written]:
         """Outputs of all tokens, the memory after the last full chunk, and the tokens after it."""
         time = queries.shape[2]
         whole = time - time % self.chunk_size
-        settings = {"chunk_size": self.chunk_size, "clip": self.clip, "network": self.network}
-        parts = [(queries[:, :, :whole], *(x[:, :, :whole] for x in written))]
-        pending = tuple(x[:, :, whole:] for x in written)
-        outputs, memory = memorize(*parts[0], memory, **settings)
+        run = partial(memorize, chunk_size=self.chunk_size, clip=self.clip, network=self.network)
+        outputs, memory = run(queries[:, :, :whole], *written.cut(0, whole), memory)
+        pending = written.cut(whole, time)
         if whole < time:
-            rest, _ = memorize(queries[:, :, whole:], *pending, memory, **settings)
+            rest, _ = run(queries[:, :, whole:], *pending, memory)
             outputs = torch.cat([outputs, rest], dim=2)
         return outputs, memory, pending
 

@@ -78,22 +78,27 @@ class Attention(Mixer):
 
     def _sliding(self, queries: Tensor, keys: Tensor, values: Tensor, window: int) -> HeadSequence:
         """Cuts the queries into blocks of a window; each sees its own block and the one before."""
-        batch, _, time, _ = queries.shape
+        batch, heads, time, width = queries.shape
         if time == 0:
             return queries
         size = min(window, time)
         blocks = -(-time // size)
         after, before = blocks * size - time, window - 1 - (keys.shape[2] - time)
         span = window - 1 + size
-        parts = [F.pad(queries, (0, 0, 0, after)).unflatten(2, (blocks, size))]
-        parts += [F.pad(x, (0, 0, before, after)).unfold(2, span, size).mT for x in (keys, values)]
+        queries = F.pad(queries, (0, 0, 0, after)).reshape(batch, heads, blocks, size, width)
+        keys, values = (
+            F.pad(x, (0, 0, before, after)).unfold(2, span, size).mT for x in (keys, values)
+        )
         row = torch.arange(size, device=queries.device)[:, None]
         column = torch.arange(span, device=queries.device)
         in_view = (row <= column) & (column < row + window)
         exists = torch.arange(blocks, device=row.device)[:, None, None] * size + column >= before
         mask = (in_view & exists)[:, None].repeat(batch, 1, 1, 1)
-        mixed = self._attend(*(p.transpose(1, 2).flatten(0, 1) for p in parts), mask, window - 1)
-        return mixed.unflatten(0, (batch, blocks)).transpose(1, 2).flatten(2, 3)[:, :, :time]
+        # The flash kernel takes four axes and no more.
+        queries, keys, values = (x.transpose(1, 2).flatten(0, 1) for x in (queries, keys, values))
+        mixed = self._attend(queries, keys, values, mask, window - 1)
+        mixed = mixed.view(batch, blocks, heads, size, width).transpose(1, 2)
+        return mixed.flatten(2, 3)[:, :, :time]
 
     def _attend(
         self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, first: int

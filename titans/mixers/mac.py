@@ -16,6 +16,16 @@ from titans.ops.rotary import rotate
 from titans.shapes import HeadSequence, Sequence
 
 
+class Piece(NamedTuple):
+    """Tokens of one segment, and what they ask and offer."""
+
+    x: Sequence
+    recall: HeadSequence
+    queries: HeadSequence
+    keys: HeadSequence
+    values: HeadSequence
+
+
 class MACState(NamedTuple):
     """What continues a sequence, in the midst of a segment or between two.
 
@@ -31,7 +41,7 @@ class MACState(NamedTuple):
     retrieved_from: tuple[Tensor, ...]
     keys: tuple[HeadSequence, HeadSequence]
     values: tuple[HeadSequence, HeadSequence]
-    past: tuple[Tensor, Tensor]
+    past: tuple[Tensor | None, Tensor | None]
 
 
 class MAC(Mixer):
@@ -96,34 +106,26 @@ class MAC(Mixer):
         begin = 0
         while begin < x.shape[1]:
             end = begin + self.segment - state.keys[1].shape[2]
-            piece = [p[:, :, begin:end] for p in (recall, *own)]
-            y, m, state = self._within_segment(x[:, begin:end], *piece, state)
+            piece = Piece(x[:, begin:end], *(p[:, :, begin:end] for p in (recall, *own)))
+            y, m, state = self._within_segment(piece, state)
             attended.append(y)
             read.append(m)
             begin = end
         output = self.combine(torch.cat(attended, dim=1), torch.cat(read, dim=1))
         return output, state._replace(past=(recall_past, past))
 
-    def _within_segment(
-        self,
-        x: Sequence,
-        recall: HeadSequence,
-        queries: HeadSequence,
-        keys: HeadSequence,
-        values: HeadSequence,
-        state: MACState,
-    ) -> tuple[Sequence, Sequence, MACState]:
+    def _within_segment(self, piece: Piece, state: MACState) -> tuple[Sequence, Sequence, MACState]:
         """Tokens of one segment: `y`, what the memory holds for it, and the state after them."""
-        h = merge_heads(self.memory.network.read(state.retrieved_from, recall))  # eq. 21
+        h = merge_heads(self.memory.network.read(state.retrieved_from, piece.recall))  # eq. 21
         h = self.retrieved(self.retrieval_norm(h))
         new_keys, new_values = (split_heads(p, self.heads) for p in h.chunk(2, dim=-1))
-        seen_keys = _append(state.keys, (new_keys, keys))
-        seen_values = _append(state.values, (new_values, values))
-        y = x + self._attend(queries, seen_keys, seen_values)  # eq. 22-23
+        seen_keys = _append(state.keys, (new_keys, piece.keys))
+        seen_values = _append(state.values, (new_values, piece.values))
+        y = piece.x + self._attend(piece.queries, seen_keys, seen_values)  # eq. 22-23
         m, memory = self.memory(self.memory_norm(y), state.memory)  # eq. 24
         if seen_keys[1].shape[2] < self.segment:
             return y, m, state._replace(memory=memory, keys=seen_keys, values=seen_values)
-        empty = (keys[:, :, :0], keys[:, :, :0])
+        empty = (piece.keys[:, :, :0], piece.keys[:, :, :0])
         return y, m, MACState(memory, memory.memory.weights, empty, empty, state.past)
 
     def _attend(

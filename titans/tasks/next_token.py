@@ -80,7 +80,7 @@ class NextToken(LightningModule):
             for name, value in memory.log.items()
         }
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """The optimiser, and warm-up and cosine by the step."""
         optimizer = self.make_optimizer(decayed_apart(self.network))
         schedule = cosine(optimizer, self.steps, self.warmup, self.final_lr)
