@@ -18,8 +18,8 @@ $(VENV)/.stamp: pyproject.toml constraints.txt
 
 setup: $(VENV)/.stamp ## Create the environment in .venv
 
-run: setup ## Train and score MAC on needles in haystacks (15 minutes on two cores)
-	$(PY) run.py model=mac task=niah
+run: setup ## Train and score MAC on needles in haystacks (ten minutes on two cores)
+	$(PY) run.py model=mac task=niah $(ARGS)
 
 test: setup lint ## Run the tests (10 minutes on two cores)
 	$(QUIET) $(PY) -m pytest -n 2 -q

@@ -5,6 +5,7 @@ import os
 import resource
 import sys
 import time
+import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -72,6 +73,8 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     from titans.tasks import Checkpoint, ProgressBar
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
+    warnings.filterwarnings("ignore", module="lightning")
     try:
         seed_everything(config.seed, verbose=False)
         if config.hardware.threads:

@@ -37,18 +37,23 @@ class NeedleBatches(Dataset[Batch]):
         *,
         tokens_per_batch: int,
         needles_per_prompt: int,
+        vary: float,
         seed: int,
         rank: int,
         accumulate: int,
     ) -> None:
         self.writers, self.weights, self.curriculum = writers, weights, curriculum
         self.tokens_per_batch, self.needles_per_prompt = tokens_per_batch, needles_per_prompt
+        self.vary, self.shortest = vary, min(writer.shortest for writer in writers.values())
         self.seed, self.rank, self.accumulate = seed, rank, accumulate
 
     def __getitem__(self, step: int) -> Batch:
         """Return `tokens` and `targets`, both [batch, time]."""
         rng = random.Random(f"{self.seed}/{step}/{self.rank}")
         length = self.length(step // self.accumulate)
+        # At one length alone, answers would stand at one place of a segment and of a chunk.
+        shorter = max(length - rng.randrange(1 + int(self.vary * length)), self.shortest)
+        length = min(length, shorter)
         names = [name for name in self.weights if self.writers[name].most(length) > 0]
         if not names:
             raise ValueError(f"No needle fits {length} tokens: begin with a longer length.")
@@ -61,7 +66,7 @@ class NeedleBatches(Dataset[Batch]):
         return {"tokens": tokens, "targets": targets}
 
     def length(self, step: int) -> int:
-        """Return the prompts' length at an optimiser step."""
+        """Return the longest length of an optimiser step; a batch may be shorter."""
         return max((start, length) for length, start in self.curriculum.items() if start <= step)[1]
 
 
@@ -86,12 +91,13 @@ class NeedleData(LightningDataModule):
     Args:
         tokenizer: a tokenizer folder; byte-level, with digits apart, as ours is.
         length: the longest prompt in tokens.
-        curriculum: length -> the optimiser step at which it starts; lengths above `length` are
-            cut to it. None trains at `length` throughout.
+        curriculum: longest length -> the optimiser step at which it starts; a batch is up to
+            `vary` of it shorter. Lengths above `length` are cut to it. None trains at `length` throughout.
         tokens_per_batch: a batch has this many tokens, or one prompt if that is longer.
         needles: needle type -> its weight in the mixture. A type too long for the current length
             waits until the curriculum has room for it.
         needles_per_prompt: at most so many are hidden in one prompt, and each is asked for.
+        vary: share by which a batch may be shorter than the curriculum says.
         prose: a file of prose; None looks where `data.haystack.source` says.
         seed: with the step and the rank, decides a batch.
         steps: the number of optimiser steps.
@@ -107,6 +113,7 @@ class NeedleData(LightningDataModule):
         tokens_per_batch: int = 16_384,
         needles: Mapping[str, float] | None = None,
         needles_per_prompt: int = 1,
+        vary: float = 0.25,
         prose: str | None = None,
         seed: int = 0,
         steps: int = 1000,
@@ -117,6 +124,7 @@ class NeedleData(LightningDataModule):
         self.needles = check_needles(needles or {"niah_single_1": 1.0})
         self.curriculum = check_curriculum(curriculum or {length: 0}, length)
         self.tokens_per_batch, self.needles_per_prompt = tokens_per_batch, needles_per_prompt
+        self.vary = vary
         self.prose, self.seed, self.steps, self.workers = prose, seed, steps, workers
         self.writers: dict[str, Writer] = {}
 
@@ -149,6 +157,7 @@ class NeedleData(LightningDataModule):
             self.curriculum,
             tokens_per_batch=self.tokens_per_batch,
             needles_per_prompt=self.needles_per_prompt,
+            vary=self.vary,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             accumulate=self.trainer.accumulate_grad_batches if self.trainer else 1,

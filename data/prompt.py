@@ -103,10 +103,11 @@ class Writer:
         ]
         self.end = [end]
         self.cost = max(self._cost(random.Random(seed)) for seed in range(32))
+        self.shortest = len(self.opening) + MINIMUM + self.cost
 
     def most(self, length: int) -> int:
         """Return how many needles a prompt of `length` tokens has room for."""
-        return max(0, (length - len(self.opening) - MINIMUM) // self.cost)
+        return max(0, length - self.shortest + self.cost) // self.cost
 
     def write(self, length: int, needles: int, rng: random.Random) -> tuple[Tokens, Tokens]:
         """Return `length` tokens and as many targets, with at most that many needles."""

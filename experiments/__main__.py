@@ -58,6 +58,9 @@ def _answer(options: argparse.Namespace, records: Sequence[Record]) -> None:
     tables = [compare(load(HERE / name, options.edition), records) for name in found]
     if options.table == "report":
         changed = [c.table.name for c in tables if write_report(HERE / c.table.name, c)]
+        for it in tables:
+            if it.table.picture and (it.paper.scores or it.reduced):
+                _draw_picture(it, HERE / it.table.name / it.table.picture)
         print("\n".join(f"rewrote experiments/{name}/README.md" for name in changed) or "no change")
     elif options.commands:
         commands = (command for comparison in tables for command in comparison.commands())
@@ -67,6 +70,14 @@ def _answer(options: argparse.Namespace, records: Sequence[Record]) -> None:
         _list(tables)
     else:
         _show(tables[0])
+
+
+def _draw_picture(comparison: Comparison, path: Path) -> None:
+    # Matplotlib takes a second to import, which only a picture is worth.
+    from experiments.plot import draw
+
+    draw(comparison, path)
+    print(f"drew {path.relative_to(HERE.parent)}")
 
 
 def _find(start: str) -> str:

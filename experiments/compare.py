@@ -11,7 +11,10 @@ from experiments.record import FINISHED, Record
 from experiments.table import CONF, Cell, Table
 
 # Where a run happens and what it leaves behind; `hardware` changes speed, not the mathematics.
-SURROUNDINGS = frozenset({"seed", "hardware", "logger", "hydra", "output", "output_dir", "records"})
+SURROUNDINGS = frozenset(
+    {"seed", "hardware", "logger", "hydra", "output_dir", "records", "name", "resume"}
+    | {"checkpoint_every", "evaluate_only"}
+)
 
 Selection = tuple[str, ...]
 
@@ -116,8 +119,9 @@ def _harmless(table: Table, override: str) -> bool:
     key, _, value = override.lstrip("+~").partition("=")
     if key == "experiment":
         return value in {table.name, *table.recipes}
-    allowed = {"model", "task", "scale", *table.selects, *table.neutral}
-    return key in allowed or key.partition(".")[0] in SURROUNDINGS
+    allowed = {"model", "task", "scale", *table.selects}
+    neutral = any(key == name or key.startswith(f"{name}.") for name in table.neutral)
+    return key in allowed or neutral or key.partition(".")[0] in SURROUNDINGS
 
 
 def _wanted(cell: Cell, keys: Sequence[str]) -> Selection:

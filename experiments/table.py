@@ -16,6 +16,7 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     paper_scale     options of `scale` that are the paper's; every other scale stands apart
     recipes         options of `experiment` that leave the recipe what it is
     neutral         overrides that only change how a trained model is evaluated
+    picture         file name of a plot of the scores against the one, numeric column
     notes           text, and the labels of the cells it is about (`at`), if not the whole table
 """
 
@@ -92,6 +93,8 @@ class Table:
     recipes: frozenset[str]
     neutral: frozenset[str]
     notes: tuple[Note, ...]
+    value: str
+    picture: str = ""
 
     def arrow(self, column: tuple[str, ...]) -> str:
         """Which way is better in a column of the page: up, down, or empty where it is mixed."""
@@ -155,6 +158,7 @@ def _table(
         recipes=frozenset(spec.pop("recipes", ())),
         neutral=frozenset(spec.pop("neutral", ())),
         notes=notes,
+        value=value,
         **spec,
     )
 

@@ -1,5 +1,6 @@
 """RULER's needles: how often the continuation of a prompt holds the hidden value."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -58,7 +59,7 @@ class Needle:
             batches = [ordered[i : i + self.batch] for i in range(0, len(ordered), self.batch)]
             hits = [
                 self._score(network, batch)
-                for batch in track(batches, description=name, transient=True)
+                for batch in track(batches, name, transient=True, disable=not sys.stdout.isatty())
             ]
             yield name, 100 * sum(hits) / len(ordered), len(ordered), time.monotonic() - began
 

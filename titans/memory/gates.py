@@ -14,11 +14,14 @@ class Gates(nn.Module):
     Args:
         dim: width of the input.
         heads: memories side by side.
+        chunk_size: tokens of a chunk, whose gradients are all taken at one point.
         momentum: whether past surprise is carried on; `eta` is 0 otherwise (Table 5).
         forget: whether the memory decays; `alpha` is 0 otherwise (Table 5).
-        max_step: largest step that a whole burst of surprise can make: `theta` is in
-            [0, max_step (1 - eta)], since a surprise is applied `1 / (1 - eta)` times over.
-        start: what (`alpha`, `eta`, `theta / theta_max`) are for a token of zeros at the start.
+        max_step: bound on the steps of a chunk together: `theta` is in
+            [0, max_step (1 - eta) / chunk_size], since a surprise is applied `1 / (1 - eta)` times
+            over, and a chunk may be the same token `chunk_size` times.
+        start: what (`alpha`, `eta`, share of the largest `theta`) are for a token of zeros, before
+            training.
         layers: gates a token and head; more than 1 gives each layer of the memory its own.
     """
 
@@ -26,17 +29,18 @@ class Gates(nn.Module):
         self,
         dim: int,
         heads: int,
+        chunk_size: int,
         *,
         momentum: bool = True,
         forget: bool = True,
         max_step: float = 1.0,
-        start: tuple[float, float, float] = (3e-4, 0.5, 0.5),
+        start: tuple[float, float, float] = (1e-6, 0.5, 0.5),
         layers: int = 1,
     ) -> None:
         super().__init__()
         self.shape = (3, heads, layers)
         self.has_momentum, self.has_forget = momentum, forget
-        self.max_step = max_step
+        self.max_step = max_step / chunk_size
         self.linear = nn.Linear(dim, 3 * heads * layers)
         with torch.no_grad():
             self.linear.bias.copy_(torch.tensor(start).logit().repeat_interleave(heads * layers))

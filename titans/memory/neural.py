@@ -57,7 +57,7 @@ class NeuralMemory(nn.Module):
         chunk_size: tokens that share the point where gradients are taken.
         convolution: width of the causal convolutions on q, k and v; 0 for none.
         clip: bound on the gradient of one token in one layer of the memory.
-        gates: makes the gates, given `dim` and `heads`.
+        gates: makes the gates, given `dim`, `heads` and `chunk_size`.
         network: what the weights of the memory mean.
 
     Raises:
@@ -74,7 +74,7 @@ class NeuralMemory(nn.Module):
         chunk_size: int = 16,
         convolution: int = 4,
         clip: float | None = 1.0,
-        gates: Callable[[int, int], Gates] = Gates,
+        gates: Callable[[int, int, int], Gates] = Gates,
         network: MemoryNetwork = PLAIN,
     ) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class NeuralMemory(nn.Module):
             raise ValueError(f"{heads} heads do not divide a width of {dim}")
         self.heads, self.chunk_size, self.clip, self.network = heads, chunk_size, clip, network
         self.projection = Projection(dim, 3 * dim, convolution=convolution)
-        self.gates = gates(dim, heads)
+        self.gates = gates(dim, heads, chunk_size)
         head = dim // heads
         widths = [head, *[int(expansion * head)] * (depth - 1), head]
         self.initial = nn.ParameterList(

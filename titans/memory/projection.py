@@ -26,10 +26,7 @@ class Projection(nn.Module):
         self.linear = nn.Linear(dim, out, bias=False)
         self.kernel = nn.Parameter(torch.zeros(convolution, out)) if convolution else None
         if self.kernel is not None:
-            # Close to the identity, so that a deep stack starts as if it had no convolution.
             nn.init.uniform_(self.kernel, -(convolution**-0.5), convolution**-0.5)
-            with torch.no_grad():
-                self.kernel[-1] += 1
 
     def forward(
         self, x: Sequence, past: Float[Tensor, "batch past out"] | None = None

@@ -23,13 +23,13 @@ def wandb_logger(folder: str, **settings: Any) -> WandbLogger:
         prompt=False, verify=False
     )
     mode = "offline" if offline else "online"
-    quiet = wandb.Settings(silent=True)
-    logger = WandbLogger(save_dir=folder, offline=offline, mode=mode, settings=quiet, **settings)
+    wandb.setup(settings=wandb.Settings(silent=True))
+    logger = WandbLogger(save_dir=folder, offline=offline, mode=mode, **settings)
     run = logger.experiment
     run.define_metric("tokens")
     run.define_metric("*", step_metric="tokens")
     if offline:
-        files = Path(run.dir).parent
+        files = os.path.relpath(Path(run.dir).parent)
         log.info(
             "W&B is offline (no key): open the run with `wandb leet %s`, "
             "upload it with `wandb sync %s`", files, files
