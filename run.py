@@ -28,8 +28,8 @@ OmegaConf.register_new_resolver(
 )
 
 
-class Refused(Exception):
-    """A command that cannot be run, and what to do about it."""
+class Halted(Exception):
+    """A run that cannot begin or go on, and what to do about it."""
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="run")
@@ -39,8 +39,8 @@ def main(config: DictConfig) -> None:
         check(config)
         # Torch and Lightning take seconds to import: a wrong command is refused before.
         run(config, *build(config))
-    except (Refused, KeyboardInterrupt) as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN and isinstance(error, Refused):
+    except (Halted, KeyboardInterrupt) as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN and isinstance(error, Halted):
             raise
         log.error("%s", error)
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
@@ -54,10 +54,10 @@ def check(config: DictConfig) -> None:
         check_types((o for o in typed if o not in groups), config, hydra.compose("run", groups))
         OmegaConf.resolve(config.copy())
     except ValueError as error:
-        raise Refused(str(error)) from error
+        raise Halted(str(error)) from error
     for path in (config.evaluate_only, last(config) if config.resume else None):
         if path and not Path(path).is_file():
-            raise Refused(f"There is no checkpoint at {path}: train first, or name another file.")
+            raise Halted(f"There is no checkpoint at {path}: train first, or name another file.")
 
 
 def last(config: DictConfig) -> Path:
@@ -70,7 +70,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     import torch
     from lightning import Trainer, seed_everything
 
-    from titans.tasks import Checkpoint, ProgressBar
+    from titans.tasks import Checkpoint, ProgressBar, load_checkpoint
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
@@ -89,7 +89,8 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         trainer = Trainer(
             **OmegaConf.to_container(config.hardware.trainer, resolve=True),
             max_steps=config.task.steps * config.hardware.trainer.accumulate_grad_batches,
-            max_epochs=1,
+            # Lightning counts an interrupted epoch as done; the sampler knows the step.
+            max_epochs=-1,
             gradient_clip_val=1.0,
             callbacks=[Checkpoint(last(config), config.checkpoint_every), ProgressBar()],
             logger=make(config.logger) or False,
@@ -99,11 +100,15 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             use_distributed_sampler=False,
             log_every_n_steps=10,
         )
+        if config.evaluate_only:
+            task.restore(load_checkpoint(config.evaluate_only))
+        elif config.resume:
+            task.on_load_checkpoint(load_checkpoint(last(config)))
         return task, make(config.task.data), make(config.task.evaluations), trainer
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
-        raise Refused(f"{error.__cause__ or error}") from error
+        raise Halted(f"{error.__cause__ or error}") from error
 
 
 def identity(config: DictConfig) -> dict[str, Any]:
@@ -162,17 +167,19 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
 
 def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any) -> Record:
     """Trains, or loads what `evaluate_only` names; returns the record of what there is now."""
-    from titans.tasks import load_checkpoint
+    from titans.tasks import DivergedError
 
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
     if config.evaluate_only:
-        trained = task.restore(load_checkpoint(config.evaluate_only))
-        overrides = [*trained["overrides"], *record.overrides]
-        record = replace(record, seed=trained["seed"], overrides=overrides)
+        overrides = [*task.restored["overrides"], *record.overrides]
+        record = replace(record, seed=task.restored["seed"], overrides=overrides)
     else:
         resumed = last(config) if config.resume else None
-        trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
+        try:
+            trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
+        except DivergedError as error:
+            raise Halted(str(error)) from error
         if trainer.global_step < config.task.steps:
             raise KeyboardInterrupt(
                 f"Stopped at step {trainer.global_step}; the same command with resume=true goes on."

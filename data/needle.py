@@ -91,8 +91,8 @@ class NeedleData(LightningDataModule):
     Args:
         tokenizer: a tokenizer folder; byte-level, with digits apart, as ours is.
         length: the longest prompt in tokens.
-        curriculum: longest length -> the optimiser step at which it starts; a batch is up to
-            `vary` of it shorter. Lengths above `length` are cut to it. None trains at `length` throughout.
+        curriculum: longest length -> the optimiser step at which it starts; lengths above `length`
+            are cut to it. None trains at `length` throughout.
         tokens_per_batch: a batch has this many tokens, or one prompt if that is longer.
         needles: needle type -> its weight in the mixture. A type too long for the current length
             waits until the curriculum has room for it.

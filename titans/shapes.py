@@ -16,7 +16,7 @@ The annotations are read by people and checked in the tests alone, so they cost 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Gate = Float[Tensor, "batch heads time *layers"]
+Gate = Float[Tensor, "batch heads time ..."]
 """One number a token and head; with a last axis, one for each layer of the memory too."""
 
 HeadSequence = Float[Tensor, "batch heads time dim"]

@@ -19,9 +19,10 @@ Reading `W_t` with `h_t` is then causal linear attention inside the chunk:
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from titans.memory.network import MemoryNetwork, MemoryState, clip_factor
+from titans.memory.network import MemoryNetwork, MemoryState, check, clip_factor
 from titans.shapes import Gate, HeadSequence
 
 PLAIN = MemoryNetwork()
@@ -48,7 +49,7 @@ class Decay(NamedTuple):
 def memorize(
     queries: HeadSequence,
     keys: HeadSequence,
-    values: HeadSequence,
+    values: Float[Tensor, "batch heads time out"],
     forget: Gate,
     momentum: Gate,
     step: Gate,
@@ -58,7 +59,7 @@ def memorize(
     residual: bool = False,
     clip: float | None = None,
     network: MemoryNetwork = PLAIN,
-) -> tuple[HeadSequence, MemoryState]:
+) -> tuple[Float[Tensor, "batch heads time out"], MemoryState]:
     """Writes a sequence into the memory and reads token `t` through `M_t` (v1, equations 8-18).
 
     Args:
@@ -79,15 +80,14 @@ def memorize(
         Outputs `[batch, heads, time, out]` and the state after the last token.
 
     Raises:
-        ValueError: `chunk_size` is below 1.
+        ValueError: `chunk_size` is below 1, or there are gates for another number of layers.
     """
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size is {chunk_size}: a chunk has at least one token")
+    check(chunk_size, (forget, momentum, step), len(state.weights))
     if residual:
         network = MemoryNetwork(True, network.normalise, network.activation)
     batch, heads, time, _ = keys.shape
     sequences = [x.flatten(0, 1) for x in (queries, keys, values)]
-    gates = [_layers_first(gate, len(state.weights)) for gate in (forget, momentum, step)]
+    gates = [_layers_first(gate) for gate in (forget, momentum, step)]
     memory = MemoryState(*(tuple(w.flatten(0, 1) for w in part) for part in state))
 
     whole = time - time % chunk_size
@@ -107,12 +107,10 @@ def memorize(
     return apart(torch.cat(outputs, dim=1)), MemoryState(weights, surprise)
 
 
-def _layers_first(gate: Tensor, layers: int) -> Tensor:
+def _layers_first(gate: Tensor) -> Tensor:
     """`[batch, heads, time(, layers)]` to `[1 | layers, batch * heads, time]`."""
     if gate.dim() == 3:
         return gate.flatten(0, 1)[None]
-    if gate.shape[-1] != layers:
-        raise ValueError(f"{gate.shape[-1]} gates a token for a memory of {layers} layers")
     return gate.flatten(0, 1).movedim(-1, 0)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from titans.memory.dual import memorize
@@ -61,7 +62,8 @@ class NeuralMemory(nn.Module):
         network: what the weights of the memory mean.
 
     Raises:
-        ValueError: `heads` does not divide `dim`.
+        ValueError: `heads` does not divide `dim`, there is no layer or no token in a chunk, or
+            the gates are for another number of layers.
     """
 
     def __init__(
@@ -82,7 +84,14 @@ class NeuralMemory(nn.Module):
             raise ValueError(f"{heads} heads do not divide a width of {dim}")
         self.heads, self.chunk_size, self.clip, self.network = heads, chunk_size, clip, network
         self.projection = Projection(dim, 3 * dim, convolution=convolution)
+        if depth < 1 or chunk_size < 1:
+            raise ValueError(f"depth={depth}, chunk_size={chunk_size}: set both to 1 or more")
         self.gates = gates(dim, heads, chunk_size)
+        if self.gates.shape[-1] not in (1, depth):
+            raise ValueError(
+                f"{self.gates.shape[-1]} gates a token for a memory of {depth} layers: "
+                f"set gates.layers to 1 or {depth}"
+            )
         head = dim // heads
         widths = [head, *[int(expansion * head)] * (depth - 1), head]
         self.initial = nn.ParameterList(
@@ -136,7 +145,7 @@ class NeuralMemory(nn.Module):
             outputs = torch.cat([outputs, rest], dim=2)
         return outputs, memory, pending
 
-    def _emit(self, outputs: HeadSequence, x: Sequence) -> Sequence:
+    def _emit(self, outputs: Float[Tensor, "batch heads time head"], x: Sequence) -> Sequence:
         """Normalises each head, gates by the token, and projects."""
         merged = merge_heads(self.norm(outputs).to(x.dtype))
         return self.output(merged * F.silu(self.output_gate(x)))

@@ -30,7 +30,7 @@ class Projection(nn.Module):
 
     def forward(
         self, x: Sequence, past: Float[Tensor, "batch past out"] | None = None
-    ) -> tuple[Sequence, Float[Tensor, "batch past out"]]:
+    ) -> tuple[Float[Tensor, "batch time out"], Float[Tensor, "batch carried out"]]:
         """Projects `[batch, time, dim]` to `[batch, time, out]`; `past` continues a sequence."""
         projected = self.linear(x)
         if self.kernel is None:
@@ -46,11 +46,13 @@ class Projection(nn.Module):
         return self.activation(mixed), padded[:, time:]
 
 
-def split_heads(x: Sequence, heads: int) -> Float[Tensor, "batch heads time dim"]:
+def split_heads(
+    x: Float[Tensor, "batch time all"], heads: int
+) -> Float[Tensor, "batch heads time dim"]:
     """`[batch, time, heads * dim]` to `[batch, heads, time, dim]`."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
-def merge_heads(x: Float[Tensor, "batch heads time dim"]) -> Sequence:
+def merge_heads(x: Float[Tensor, "batch heads time dim"]) -> Float[Tensor, "batch time all"]:
     """`[batch, heads, time, dim]` to `[batch, time, heads * dim]`."""
     return x.transpose(1, 2).flatten(-2)

@@ -1,9 +1,10 @@
 """The paper's recurrence, token by token: the truth that every faster form is tested against."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from titans.memory.network import MemoryNetwork, MemoryState, clip_factor
+from titans.memory.network import MemoryNetwork, MemoryState, check, clip_factor
 from titans.shapes import Gate, HeadSequence
 
 PLAIN = MemoryNetwork()
@@ -12,7 +13,7 @@ PLAIN = MemoryNetwork()
 def memorize_reference(
     queries: HeadSequence,
     keys: HeadSequence,
-    values: HeadSequence,
+    values: Float[Tensor, "batch heads time out"],
     forget: Gate | tuple[Tensor, ...],
     momentum: Gate,
     step: Gate,
@@ -22,13 +23,14 @@ def memorize_reference(
     residual: bool = False,
     clip: float | None = None,
     network: MemoryNetwork = PLAIN,
-) -> tuple[HeadSequence, MemoryState]:
+) -> tuple[Float[Tensor, "batch heads time out"], MemoryState]:
     """Writes and reads one token after the other (v1, equations 8-16).
 
     The arguments, the results and what is raised are those of `memorize`. Only here, `forget` may
     also be a tuple with one gate per layer of shape `[batch, heads, time, out]`, the
     camera-ready's channel-wise forgetting, which has no dual form.
     """
+    check(chunk_size, (forget, momentum, step), len(state.weights))
     if residual:
         network = MemoryNetwork(True, network.normalise, network.activation)
 

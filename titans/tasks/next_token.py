@@ -59,8 +59,7 @@ class NextToken(LightningModule):
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"the loss is {loss.item()} at step {self.global_step}: lower the learning rate "
-                "(scale.lr) or the memory's step (model.max_step), or resume from the last "
-                "checkpoint with another seed"
+                "(scale.lr) or the memory's step (model.memory.gates.max_step)"
             )
         self.tokens_seen += batch["tokens"].numel() * self.trainer.world_size
         accuracy = (logits.argmax(-1) == targets).float().mean()
@@ -93,13 +92,12 @@ class NextToken(LightningModule):
         """Notes whose checkpoint it is."""
         checkpoint["run"], checkpoint["tokens_seen"] = self.run, self.tokens_seen
 
-    def restore(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """Takes the weights of a checkpoint, and returns the run that made it."""
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the weights of a checkpoint, and notes in `restored` the run that made it."""
         self.on_load_checkpoint(checkpoint)
         self.load_state_dict(checkpoint["state_dict"])
         self.steps_taken = int(checkpoint["global_step"])
-        run: dict[str, Any] = checkpoint["run"]
-        return run
+        self.restored: dict[str, Any] = checkpoint["run"]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Goes on counting, once the checkpoint is known to fit.
