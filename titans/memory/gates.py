@@ -33,8 +33,8 @@ class Gates(nn.Module):
         *,
         momentum: bool = True,
         forget: bool = True,
-        max_step: float = 1.0,
-        start: tuple[float, float, float] = (1e-6, 0.5, 0.5),
+        max_step: float = 2.0,
+        start: tuple[float, float, float] = (1e-7, 0.5, 0.5),
         layers: int = 1,
     ) -> None:
         super().__init__()

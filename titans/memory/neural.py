@@ -75,7 +75,7 @@ class NeuralMemory(nn.Module):
         expansion: float = 2.0,
         chunk_size: int = 16,
         convolution: int = 4,
-        clip: float | None = 1.0,
+        clip: float | None = 4.0,
         gates: Callable[[int, int, int], Gates] = Gates,
         network: MemoryNetwork = PLAIN,
     ) -> None:
