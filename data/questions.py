@@ -17,6 +17,7 @@ class RulerPrompts:
         lengths: tokens of a prompt, as RULER counts them.
         tokenizer: a tokenizer folder.
         prose: a file of prose; None looks where `data.haystack.source` says.
+        seed: of lm-eval's generator, whose own default is 0.
 
     Raises:
         ValueError: an unknown needle, or nothing to ask.
@@ -31,11 +32,13 @@ class RulerPrompts:
         lengths: Sequence[int],
         tokenizer: str | Path = FOLDER,
         prose: str | None = None,
+        seed: int = 0,
     ) -> None:
         unknown = set(prompts) - set(KINDS)
         if unknown:
             raise ValueError(f"{sorted(unknown)} are none of the needles {', '.join(KINDS)}")
         self.counts = {name: int(count) for name, count in prompts.items() if count}
+        self.seed = seed
         self.lengths = sorted(int(length) for length in lengths)
         if not self.counts or not self.lengths:
             raise ValueError("nothing to ask: set task.prompts and task.lengths")
@@ -48,7 +51,9 @@ class RulerPrompts:
         """Score's name, `<needle>/<length>`, and its prompts; short ones first."""
         for length in self.lengths:
             for name, count in self.counts.items():
-                prompts = evaluation_prompts(name, length, count, self.tokenizer, self.prose)
+                prompts = evaluation_prompts(
+                    name, length, count, self.tokenizer, self.prose, self.seed
+                )
                 yield f"{name}/{length}", prompts
 
     def decode(self, tokens: list[int]) -> str:

@@ -1,5 +1,7 @@
 """How much to forget, to carry on and to write: functions of the token."""
 
+from collections import abc
+
 import torch
 from torch import Tensor, nn
 
@@ -34,7 +36,7 @@ class Gates(nn.Module):
         momentum: bool = True,
         forget: bool = True,
         max_step: float = 2.0,
-        start: tuple[float, float, float] = (1e-7, 0.5, 0.5),
+        start: abc.Sequence[float] = (1e-7, 0.5, 0.5),
         layers: int = 1,
     ) -> None:
         super().__init__()
