@@ -14,6 +14,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -108,7 +109,8 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
-        raise Halted(f"{error.__cause__ or error}") from error
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        raise Halted(str(cause or error)) from error
 
 
 def identity(config: DictConfig) -> dict[str, Any]:

@@ -59,7 +59,13 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"there is no checkpoint at {path}: train first, or name another file")
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
+    except pickle.UnpicklingError as error:
+        # Torch's own message advises to execute whatever the file says.
+        raise ValueError(
+            f"{path} is no checkpoint of this project: it holds more than weights and plain "
+            "values, or is damaged; nothing in it was executed"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise ValueError(f"{path} is truncated, or no checkpoint: {_line(error)}") from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "run"} <= checkpoint.keys():
         raise ValueError(f"{path} is not a checkpoint that this project wrote")
