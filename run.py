@@ -8,6 +8,7 @@ import time
 import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from experiments.provenance import commit, machine, versions
 from experiments.record import FAILED, FINISHED, Record
 
 log = logging.getLogger("titans")
+RECORD_NOTE = "record.txt"
 OmegaConf.register_new_resolver(
     "digest", lambda text: sha256(text.encode()).hexdigest()[:8] if text else "default"
 )
@@ -43,7 +45,7 @@ def main(config: DictConfig) -> None:
     except (Halted, KeyboardInterrupt) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN and isinstance(error, Halted):
             raise
-        log.error("%s", error)
+        log.error("%s", str(error) or "Interrupted: what was scored by now is in the record.")
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
 
 
@@ -80,7 +82,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         seed_everything(config.seed, verbose=False)
         if config.hardware.threads:
             torch.set_num_threads(config.hardware.threads)
-        make = lambda node, **more: hydra.utils.instantiate(node, _convert_="all", **more)  # noqa: E731
+        make = partial(hydra.utils.instantiate, _convert_="all")
         task = make(
             config.task.objective,
             network=make(config.task.network),
@@ -89,7 +91,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         )
         trainer = Trainer(
             **OmegaConf.to_container(config.hardware.trainer, resolve=True),
-            max_steps=config.task.steps * config.hardware.trainer.accumulate_grad_batches,
+            max_steps=config.task.steps,
             # Lightning counts an interrupted epoch as done; the sampler knows the step.
             max_epochs=-1,
             gradient_clip_val=1.0,
@@ -137,9 +139,10 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         status=FAILED,
         error="did not finish",
     )
-    path = None
+    path = unfinished(config)
     try:
         record = train(config, record, task, data, trainer)
+        task.to(trainer.strategy.root_device)
         for evaluation in evaluations.values():
             for name, score, prompts, seconds in evaluation(task):
                 log.info("%s  %.1f  (%d prompts, %.0f s)", name, score, prompts, seconds)
@@ -150,7 +153,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
                     counts=record.counts | counts,
                     seconds=round(time.monotonic() - began, 1),
                 )
-                path = record.write(config.records, previous=path)
+                path = keep(record, config, path)
         record = replace(record, status=FINISHED, error="")
     except BaseException as error:
         record = replace(record, error=f"{type(error).__name__}: {error}"[:500])
@@ -162,9 +165,22 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
             counts=record.counts | {"peak_memory_mb": round(peak, 1)},
             seconds=round(time.monotonic() - began, 1),
         )
-        path = record.write(config.records, previous=path)
+        path = keep(record, config, path)
         report(record, trainer)
         print(path)
+
+
+def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
+    """Writes the record in place of `path`, and notes where, for a run that is resumed."""
+    path = record.write(config.records, previous=path)
+    Path(config.output_dir, RECORD_NOTE).write_text(str(path), encoding="utf-8")
+    return path
+
+
+def unfinished(config: DictConfig) -> Path | None:
+    """The record that a resumed run left when it stopped: one run has one record."""
+    note = Path(config.output_dir, RECORD_NOTE)
+    return Path(note.read_text(encoding="utf-8")) if config.resume and note.is_file() else None
 
 
 def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any) -> Record:

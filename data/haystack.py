@@ -20,7 +20,8 @@ ESSAYS_SHA256 = "1074bce916d9354f8e6e37496cd1356419e7bef8b0946eecec37c7cc9a9bb5a
 RULER_FILE = "PaulGrahamEssays.json"
 REMEDY = (
     "name a prose file with task.prose=FILE, "
-    "or leave the prose needles out of task.needles and task.prompts (set them to 0)"
+    "or leave the prose needles out: set niah_single_2 and niah_single_3 to 0 in task.needles and "
+    "task.prompts"
 )
 
 log = logging.getLogger(__name__)

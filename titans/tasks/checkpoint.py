@@ -18,7 +18,7 @@ class Checkpoint(Callback):
     """
 
     def __init__(self, path: str | Path, every: int) -> None:
-        self.path, self.every = Path(path), every
+        self.path, self.every, self.saved = Path(path), every, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Waits for signals."""
@@ -32,8 +32,10 @@ class Checkpoint(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Saves now and then."""
-        if trainer.global_step % self.every == 0 and trainer.global_step:
+        # Once a step, however many batches it is accumulated from.
+        if trainer.global_step % self.every == 0 and trainer.global_step != self.saved:
             trainer.save_checkpoint(self.path)
+            self.saved = trainer.global_step
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the end of the run, or how far it came."""
