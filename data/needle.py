@@ -35,6 +35,7 @@ class NeedleBatches(Dataset[Batch]):
         weights: Mapping[str, float],
         curriculum: Mapping[int, int],
         *,
+        needles_from: Mapping[str, int],
         tokens_per_batch: int,
         needles_per_prompt: int,
         vary: float,
@@ -44,17 +45,22 @@ class NeedleBatches(Dataset[Batch]):
     ) -> None:
         self.writers, self.weights, self.curriculum = writers, weights, curriculum
         self.tokens_per_batch, self.needles_per_prompt = tokens_per_batch, needles_per_prompt
+        self.needles_from = needles_from
         self.vary, self.shortest = vary, min(writer.shortest for writer in writers.values())
         self.seed, self.rank, self.accumulate = seed, rank, accumulate
 
     def __getitem__(self, step: int) -> Batch:
         """Return `tokens` and `targets`, both [batch, time]."""
         rng = random.Random(f"{self.seed}/{step}/{self.rank}")
-        length = self.length(step // self.accumulate)
+        longest = self.length(step // self.accumulate)
         # At one length alone, answers would stand at one place of a segment and of a chunk.
-        shorter = max(length - rng.randrange(1 + int(self.vary * length)), self.shortest)
-        length = min(length, shorter)
-        names = [name for name in self.weights if self.writers[name].most(length) > 0]
+        shorter = longest - rng.randrange(1 + int(self.vary * longest))
+        length = min(longest, max(shorter, self.shortest))
+        names = [
+            name
+            for name, writer in self.writers.items()
+            if writer.most(length) > 0 and self.needles_from.get(name, 0) <= longest
+        ]
         if not names:
             raise ValueError(f"No needle fits {length} tokens: begin with a longer length.")
         weights = [self.weights[name] for name in names]
@@ -96,6 +102,7 @@ class NeedleData(LightningDataModule):
         tokens_per_batch: a batch has this many tokens, or one prompt if that is longer.
         needles: needle type -> its weight in the mixture. A type too long for the current length
             waits until the curriculum has room for it.
+        needles_from: needle type -> the curriculum's length from which it is in the mixture.
         needles_per_prompt: at most so many are hidden in one prompt, and each is asked for.
         vary: share by which a batch may be shorter than the curriculum says.
         prose: a file of prose; None looks where `data.haystack.source` says.
@@ -112,6 +119,7 @@ class NeedleData(LightningDataModule):
         curriculum: Mapping[int, int] | None = None,
         tokens_per_batch: int = 16_384,
         needles: Mapping[str, float] | None = None,
+        needles_from: Mapping[str, int] | None = None,
         needles_per_prompt: int = 1,
         vary: float = 0.25,
         prose: str | None = None,
@@ -124,7 +132,7 @@ class NeedleData(LightningDataModule):
         self.needles = check_needles(needles or {"niah_single_1": 1.0})
         self.curriculum = check_curriculum(curriculum or {length: 0}, length)
         self.tokens_per_batch, self.needles_per_prompt = tokens_per_batch, needles_per_prompt
-        self.vary = vary
+        self.vary, self.needles_from = vary, dict(needles_from or {})
         self.prose, self.seed, self.steps, self.workers = prose, seed, steps, workers
         self.writers: dict[str, Writer] = {}
 
@@ -155,6 +163,7 @@ class NeedleData(LightningDataModule):
             self.writers,
             self.needles,
             self.curriculum,
+            needles_from=self.needles_from,
             tokens_per_batch=self.tokens_per_batch,
             needles_per_prompt=self.needles_per_prompt,
             vary=self.vary,
