@@ -46,7 +46,7 @@ class NeedleBatches(Dataset[Batch]):
         self.writers, self.weights, self.curriculum = writers, weights, curriculum
         self.tokens_per_batch, self.needles_per_prompt = tokens_per_batch, needles_per_prompt
         self.needles_from = needles_from
-        self.vary, self.shortest = vary, min(writer.shortest for writer in writers.values())
+        self.vary = vary
         self.seed, self.rank, self.accumulate = seed, rank, accumulate
 
     def __getitem__(self, step: int) -> Batch:
@@ -55,14 +55,12 @@ class NeedleBatches(Dataset[Batch]):
         longest = self.length(step // self.accumulate)
         # At one length alone, answers would stand at one place of a segment and of a chunk.
         shorter = longest - rng.randrange(1 + int(self.vary * longest))
-        length = min(longest, max(shorter, self.shortest))
-        names = [
-            name
-            for name, writer in self.writers.items()
-            if writer.most(length) > 0 and self.needles_from.get(name, 0) <= longest
-        ]
-        if not names:
-            raise ValueError(f"No needle fits {length} tokens: begin with a longer length.")
+        due = [name for name in self.writers if self.needles_from.get(name, 0) <= longest]
+        shortest = min((self.writers[name].shortest for name in due), default=longest + 1)
+        if shortest > longest:
+            raise ValueError(f"No needle fits {longest} tokens: begin with a longer length.")
+        length = max(shorter, shortest)
+        names = [name for name in due if self.writers[name].shortest <= length]
         weights = [self.weights[name] for name in names]
         rows = [
             self.writers[name].write(length, rng.randint(1, self.needles_per_prompt), rng)

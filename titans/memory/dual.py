@@ -16,16 +16,15 @@ Reading `W_t` with `h_t` is then causal linear attention inside the chunk:
     W_t h_t = a_t W_0 h_t + b_t S_0 h_t - sum_{i<=t} G[t, i] theta_i <h_t, x_i> delta_i
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from titans.memory.network import MemoryNetwork, MemoryState, check, clip_factor
+from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check, clip_factor
 from titans.shapes import Gate, HeadSequence
-
-PLAIN = MemoryNetwork()
 
 
 class Decay(NamedTuple):
@@ -83,8 +82,7 @@ def memorize(
         ValueError: `chunk_size` is below 1, or there are gates for another number of layers.
     """
     check(chunk_size, (forget, momentum, step), len(state.weights))
-    if residual:
-        network = MemoryNetwork(True, network.normalise, network.activation)
+    network = replace(network, residual=residual or network.residual)
     batch, heads, time, _ = keys.shape
     sequences = [x.flatten(0, 1) for x in (queries, keys, values)]
     gates = [_layers_first(gate) for gate in (forget, momentum, step)]
@@ -117,8 +115,10 @@ def _layers_first(gate: Tensor) -> Tensor:
 def _decays(forget: Tensor, momentum: Tensor, step: Tensor) -> list[Decay]:
     """The decay factors of all chunks at once; gates are `[1 | layers, batch * heads, N, C]`."""
     forget, momentum, step = torch.broadcast_tensors(forget, momentum, step)
-    keep, kept = _products(1 - forget)
-    carry, carried = _products(momentum)
+    # As a logarithm, since next to 1 a small `alpha` would be rounded away.
+    keep, kept = _products(torch.log1p(-forget))
+    # The offset keeps the value and the gradient of a product right where a factor is 0.
+    carry, carried = _products((momentum + torch.finfo(momentum.dtype).tiny ** 0.8).log())
     mix = keep @ carry
     writes = mix * step[..., None, :]
     last = torch.stack([writes[..., -1, :], carry[..., -1, :] * step], dim=-1)
@@ -126,14 +126,13 @@ def _decays(forget: Tensor, momentum: Tensor, step: Tensor) -> list[Decay]:
     return [Decay(*chunk) for chunk in zip(*(x.unbind(2) for x in decay), strict=True)]
 
 
-def _products(gate: Tensor) -> tuple[Tensor, Tensor]:
-    """Products of `gate` `[..., C]` over `j < l <= t`, `[..., C, C]`, and `l <= t`, `[..., C]`.
+def _products(log: Tensor) -> tuple[Tensor, Tensor]:
+    """Products of factors over `j < l <= t`, `[..., C, C]`, and over `l <= t`, `[..., C]`.
 
-    Sums of logarithms taken over each span by itself: differences of cumulative sums lose digits,
-    ratios of cumulative products underflow. The offset keeps value and gradient right at 0.
+    Takes their logarithms `[..., C]` and sums each span by itself: differences of cumulative sums
+    lose digits, ratios of cumulative products underflow.
     """
-    log = (gate + torch.finfo(gate.dtype).tiny ** 0.8).log()
-    size = gate.shape[-1]
+    size = log.shape[-1]
     spans = log[..., :, None].expand(*log.shape, size).tril(-1).cumsum(-2)
     return spans.exp().tril(), log.cumsum(-1).exp()
 

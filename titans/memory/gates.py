@@ -3,6 +3,7 @@
 from collections import abc
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titans.shapes import Gate, Sequence
@@ -25,6 +26,9 @@ class Gates(nn.Module):
         start: what (`alpha`, `eta`, share of the largest `theta`) are for a token of zeros, before
             training.
         layers: gates a token and head; more than 1 gives each layer of the memory its own.
+
+    Raises:
+        ValueError: `start` is not three shares between 0 and 1.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class Gates(nn.Module):
         layers: int = 1,
     ) -> None:
         super().__init__()
+        if len(start) != 3 or not all(0 < share < 1 for share in start):
+            raise ValueError(f"start={list(start)}: three shares between 0 and 1")
         self.shape = (3, heads, layers)
         self.has_momentum, self.has_forget = momentum, forget
         self.max_step = max_step / chunk_size
@@ -50,7 +56,9 @@ class Gates(nn.Module):
     def forward(self, x: Sequence) -> tuple[Gate, Gate, Gate]:
         """Gates (`alpha`, `eta`, `theta`), each `[batch, heads, time]` (and layers, if several)."""
         # Sigmoids this close to 0 and 1 need float32 whatever the rest is computed in.
-        logits = self.linear(x).float() if x.dtype.itemsize < 4 else self.linear(x)
+        precise = torch.promote_types(x.dtype, torch.float32)
+        weight, bias = self.linear.weight.to(precise), self.linear.bias.to(precise)
+        logits = F.linear(x.to(precise), weight, bias)
         gates = torch.sigmoid(logits).unflatten(-1, self.shape)
         alpha, eta, theta = gates.movedim(1, -2).unbind(1)
         if self.shape[-1] == 1:
@@ -60,7 +68,7 @@ class Gates(nn.Module):
         return alpha, eta, self.max_step * (1 - eta) * theta
 
 
-def gate_means(gates: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+def gate_means(gates: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """Mean `alpha`, `eta` and `theta`, detached, for logging."""
     names = ("alpha", "eta", "theta")
     return {name: gate.detach().mean() for name, gate in zip(names, gates, strict=True)}

@@ -113,6 +113,9 @@ class MemoryNetwork:
         return inverse * (error - error.mean(dim=-1, keepdim=True) - output * along)
 
 
+PLAIN = MemoryNetwork()
+
+
 def clip_factor(norm: Float[Tensor, "*axes"], clip: float | None) -> Float[Tensor, "*axes"] | float:
     """What to multiply a gradient of that Frobenius norm by, so that it is at most `clip`."""
     if clip is None:

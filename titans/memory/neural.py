@@ -12,11 +12,9 @@ from torch import Tensor, nn
 
 from titans.memory.dual import memorize
 from titans.memory.gates import Gates, gate_means
-from titans.memory.network import MemoryNetwork, MemoryState
+from titans.memory.network import PLAIN, MemoryNetwork, MemoryState
 from titans.memory.projection import Projection, merge_heads, split_heads
 from titans.shapes import HeadSequence, Sequence
-
-PLAIN = MemoryNetwork()
 
 
 class Written(NamedTuple):
@@ -104,7 +102,8 @@ class NeuralMemory(nn.Module):
 
     def start(self, batch: int) -> MemoryState:
         """The learned `M_0` and a momentum of zero, for each sequence of a batch."""
-        weights = tuple(w.expand(batch, *w.shape) for w in self.initial)
+        precise = (w.to(_precise(w.dtype)) for w in self.initial)
+        weights = tuple(w.expand(batch, *w.shape) for w in precise)
         return MemoryState(weights, tuple(torch.zeros_like(w) for w in weights))
 
     def forward(
@@ -117,17 +116,22 @@ class NeuralMemory(nn.Module):
             state: what an earlier call returned, to continue its sequence.
         """
         projected, past = self.projection(x, state.past if state else None)
-        queries, keys, values = (split_heads(p, self.heads) for p in projected.chunk(3, dim=-1))
-        queries, keys = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
-        gates = self.gates(x)
-        written = Written(keys, values, *gates)
-        memory = state.memory if state else self.start(len(x))
-        if state:
-            waiting = state.pending[0].shape[2]
-            written = Written(*(torch.cat(p, 2) for p in zip(state.pending, written, strict=True)))
-            queries = F.pad(queries, (0, 0, waiting, 0))
-        outputs, memory, pending = self._memorize(queries, written, memory)
-        self.log = gate_means(gates) | {"memory_norm": _norm(memory)}
+        # What accumulates over a sequence does so in float32, whatever the rest is computed in.
+        with torch.autocast(x.device.type, enabled=False):
+            projected = projected.to(_precise(x.dtype))
+            parts = (split_heads(p, self.heads) for p in projected.chunk(3, dim=-1))
+            queries, keys, values = parts
+            queries, keys = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
+            written = Written(keys, values, *self.gates(x))
+            self.log = gate_means(written[2:])
+            memory = state.memory if state else self.start(len(x))
+            if state:
+                waiting = state.pending.keys.shape[2]
+                pairs = zip(state.pending, written, strict=True)
+                written = Written(*(torch.cat(pair, dim=2) for pair in pairs))
+                queries = F.pad(queries, (0, 0, waiting, 0))
+            outputs, memory, pending = self._memorize(queries, written, memory)
+            self.log["memory_norm"] = _norm(memory)
         new = outputs[:, :, outputs.shape[2] - x.shape[1] :]
         return self._emit(new, x), NeuralMemoryState(memory, pending, past)
 
@@ -147,8 +151,12 @@ class NeuralMemory(nn.Module):
 
     def _emit(self, outputs: Float[Tensor, "batch heads time head"], x: Sequence) -> Sequence:
         """Normalises each head, gates by the token, and projects."""
-        merged = merge_heads(self.norm(outputs).to(x.dtype))
+        merged = merge_heads(self.norm(outputs.to(x.dtype)))
         return self.output(merged * F.silu(self.output_gate(x)))
+
+
+def _precise(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _norm(memory: MemoryState) -> Tensor:

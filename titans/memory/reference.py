@@ -1,13 +1,13 @@
 """The paper's recurrence, token by token: the truth that every faster form is tested against."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from titans.memory.network import MemoryNetwork, MemoryState, check, clip_factor
+from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check, clip_factor
 from titans.shapes import Gate, HeadSequence
-
-PLAIN = MemoryNetwork()
 
 
 def memorize_reference(
@@ -31,8 +31,7 @@ def memorize_reference(
     camera-ready's channel-wise forgetting, which has no dual form.
     """
     check(chunk_size, (forget, momentum, step), len(state.weights))
-    if residual:
-        network = MemoryNetwork(True, network.normalise, network.activation)
+    network = replace(network, residual=residual or network.residual)
 
     def loss(weights: tuple[Tensor, ...], key: Tensor, value: Tensor) -> Tensor:
         return ((network.read(weights, key) - value) ** 2).sum()  # eq. 12

@@ -32,7 +32,7 @@ class Attention(Mixer):
         convolution: width of the causal convolutions on q, k and v; 0 for none.
 
     Raises:
-        ValueError: `heads` does not divide `dim`, or a window below 1.
+        ValueError: `heads` do not fit `dim`, or a window below 1.
     """
 
     def __init__(
@@ -45,8 +45,7 @@ class Attention(Mixer):
         convolution: int = 4,
     ) -> None:
         super().__init__()
-        if dim % heads:
-            raise ValueError(f"{heads} heads do not divide a width of {dim}")
+        check_heads(dim, heads)
         if window is not None and window < 1:
             raise ValueError(f"a window of {window} tokens sees nothing: set 1 or more")
         self.heads, self.window = heads, window
@@ -114,6 +113,16 @@ class Attention(Mixer):
         keys, values = (F.pad(x, (0, width)) for x in (rotate(keys), values))
         prefix = F.pad(self.persistent[0], (width, 0)), F.pad(self.persistent[1], (0, width))
         return attend(queries, keys, values, mask, prefix, scale=width**-0.5)[..., :width]
+
+
+def check_heads(dim: int, heads: int) -> None:
+    """Refuses heads that cannot be cut or rotated.
+
+    Raises:
+        ValueError: they do not divide the width, or leave an odd number of channels.
+    """
+    if dim % heads or (dim // heads) % 2:
+        raise ValueError(f"{heads} heads do not cut a width of {dim} into even parts")
 
 
 def causal_mask(time: int, earlier: int, device: torch.device) -> Bool[Tensor, "time all"]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from titans.memory import NeuralMemory, NeuralMemoryState, Projection
 from titans.memory.projection import merge_heads, split_heads
-from titans.mixers.attention import attend, causal_mask
+from titans.mixers.attention import attend, causal_mask, check_heads
 from titans.mixers.combine import Combine
 from titans.mixers.lmm import MakeMemory
 from titans.mixers.mixer import Mixer
@@ -59,7 +59,7 @@ class MAC(Mixer):
         convolution: width of the causal convolutions on queries, keys and values.
 
     Raises:
-        ValueError: the segment is not a multiple of the memory's chunk.
+        ValueError: the segment is not a multiple of the memory's chunk, or `heads` do not fit.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class MAC(Mixer):
         convolution: int = 4,
     ) -> None:
         super().__init__()
+        check_heads(dim, heads)
         self.memory, self.heads, self.segment = memory(dim), heads, segment
         chunk = self.memory.chunk_size
         if segment < 1 or segment % chunk:
@@ -116,8 +117,9 @@ class MAC(Mixer):
 
     def _within_segment(self, piece: Piece, state: MACState) -> tuple[Sequence, Sequence, MACState]:
         """Tokens of one segment: `y`, what the memory holds for it, and the state after them."""
-        h = merge_heads(self.memory.network.read(state.retrieved_from, piece.recall))  # eq. 21
-        h = self.retrieved(self.retrieval_norm(h))
+        recall = piece.recall.to(state.retrieved_from[0].dtype)
+        h = merge_heads(self.memory.network.read(state.retrieved_from, recall))  # eq. 21
+        h = self.retrieved(self.retrieval_norm(h.to(piece.x.dtype)))
         new_keys, new_values = (split_heads(p, self.heads) for p in h.chunk(2, dim=-1))
         seen_keys = _append(state.keys, (new_keys, piece.keys))
         seen_values = _append(state.values, (new_values, piece.values))

@@ -19,6 +19,9 @@ class Backbone(nn.Module):
         layers: how many blocks.
         mixers: what makes a mixer; the mapping's values are taken in turn, over and over.
         expansion: width inside a block's MLP over `dim`.
+
+    Raises:
+        ValueError: no mixer, or no layer.
     """
 
     def __init__(
@@ -30,6 +33,8 @@ class Backbone(nn.Module):
         expansion: float = 8 / 3,
     ) -> None:
         super().__init__()
+        if not mixers or layers < 1:
+            raise ValueError("a backbone needs a mixer and a layer: set model.mixers, scale.layers")
         self.dim = dim
         makers = islice(cycle(mixers.values()), layers)
         self.blocks = nn.ModuleList(Block(dim, make(), int(expansion * dim)) for make in makers)
