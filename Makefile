@@ -1,5 +1,5 @@
 VENV ?= .venv
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 PY := $(VENV)/bin/python
 # Two threads that share a busy core are far slower than one.
 QUIET := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.beside import show
 from experiments.overrides import check_types
 from experiments.provenance import commit, machine, versions
-from experiments.record import FAILED, FINISHED, Record
+from experiments.record import FAILED, FINISHED, Record, RecordError
 
 log = logging.getLogger("titans")
 RECORD_NOTE = "record.txt"
@@ -58,6 +58,10 @@ def check(config: DictConfig) -> None:
         OmegaConf.resolve(config.copy())
     except ValueError as error:
         raise Halted(str(error)) from error
+    Path(config.records).mkdir(parents=True, exist_ok=True)
+    for folder in (config.records, config.output_dir):
+        if not os.access(folder, os.W_OK):
+            raise Halted(f"Nothing can be written to {folder}: make it writable, or name another.")
     for path in (config.evaluate_only, last(config) if config.resume else None):
         if path and not Path(path).is_file():
             raise Halted(f"There is no checkpoint at {path}: train first, or name another file.")
@@ -87,7 +91,8 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             config.task.objective,
             network=make(config.task.network),
             optimizer=make(config.optimizer),
-            run=identity(config),
+            run=identity(config)
+            | {"network": OmegaConf.to_container(config.task.network, resolve=True)},
         )
         trainer = Trainer(
             **OmegaConf.to_container(config.hardware.trainer, resolve=True),
@@ -107,7 +112,9 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             task.restore(load_checkpoint(config.evaluate_only))
         elif config.resume:
             task.on_load_checkpoint(load_checkpoint(last(config)))
-        return task, make(config.task.data), make(config.task.evaluations), trainer
+        data, evaluations = make(config.task.data), make(config.task.evaluations)
+        data.setup()
+        return task, data, evaluations, trainer
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
@@ -118,10 +125,8 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
 def identity(config: DictConfig) -> dict[str, Any]:
     """What a run is: kept in its checkpoints and its record."""
     chosen = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
-    cells = config.task.get("cells", [])
     return {
         "choices": {group: str(option) for group, option in chosen.items() if "@" not in group},
-        "settings": {f"task.{cell}": config.task[cell] for cell in cells},
         "overrides": [str(o) for o in HydraConfig.get().overrides.task],
         "seed": config.seed,
     }
@@ -159,15 +164,16 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         record = replace(record, error=f"{type(error).__name__}: {error}"[:500])
         raise
     finally:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        # In bytes on a Mac, in units of 1,024 elsewhere.
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         record = replace(
             record,
             counts=record.counts | {"peak_memory_mb": round(peak, 1)},
             seconds=round(time.monotonic() - began, 1),
         )
-        path = keep(record, config, path)
         report(record, trainer)
-        print(path)
+        print(keep(record, config, path))
 
 
 def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
@@ -180,7 +186,13 @@ def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
 def unfinished(config: DictConfig) -> Path | None:
     """The record that a resumed run left when it stopped: one run has one record."""
     note = Path(config.output_dir, RECORD_NOTE)
-    return Path(note.read_text(encoding="utf-8")) if config.resume and note.is_file() else None
+    if not config.resume or not note.is_file():
+        return None
+    path = Path(note.read_text(encoding="utf-8"))
+    try:
+        return path if Record.read(path).status == FAILED else None
+    except RecordError:
+        return None
 
 
 def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any) -> Record:
@@ -199,9 +211,11 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
         except DivergedError as error:
             raise Halted(str(error)) from error
         if trainer.global_step < config.task.steps:
+            # Ctrl-C and SIGTERM end the training after a step, and not with an exception.
             raise KeyboardInterrupt(
                 f"Stopped at step {trainer.global_step}; the same command with resume=true goes on."
             )
+        log.info("checkpoint: %s", os.path.relpath(last(config)))
     parameters = sum(p.numel() for p in task.network.parameters())
     counts = {"parameters": parameters, "tokens": task.tokens_seen, "steps": task.steps_taken}
     return replace(record, counts=counts)
@@ -225,6 +239,7 @@ def report(record: Record, trainer: Any) -> None:
         if hasattr(logger, "log_table"):
             rows = [[k, v, record.counts[f"prompts/{k}"]] for k, v in record.scores.items()]
             logger.log_table("scores", columns=["score", "value", "prompts"], data=rows)
+        logger.finalize("success")
         getattr(logger.experiment, "finish", lambda: None)()
 
 

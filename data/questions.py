@@ -8,6 +8,9 @@ from data.ruler import Prompt, evaluation_prompts, score
 from data.tokenizer import FOLDER, load_tokenizer
 from data.words import KINDS
 
+# Below, RULER's generator finds no room between its question and the 128 tokens of an answer.
+SHORTEST = 512
+
 
 class RulerPrompts:
     """RULER's prompts of several needles and lengths.
@@ -42,6 +45,11 @@ class RulerPrompts:
         self.lengths = sorted(int(length) for length in lengths)
         if not self.counts or not self.lengths:
             raise ValueError("nothing to ask: set task.prompts and task.lengths")
+        if min(self.lengths) < SHORTEST or min(self.counts.values()) < 0:
+            raise ValueError(
+                f"RULER's prompts have {SHORTEST} tokens or more, and there is no less than none "
+                f"of them: task.lengths={self.lengths}, task.prompts={self.counts}"
+            )
         self.tokenizer = load_tokenizer(tokenizer)
         self.end: int = self.tokenizer.eos_token_id
         in_prose = any(name != "niah_single_1" for name in self.counts)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from statistics import fmean
@@ -92,8 +93,9 @@ class Comparison:
 def compare(table: Table, records: Iterable[Record]) -> Comparison:
     """Join a table with records.
 
-    Of several finished records with the same cell, scale, budget and seed the one that started
-    last counts (of one run written twice, the longer); different seeds give mean and deviation.
+    Of several finished records with the same cell, scale, budget and seed the one with the most
+    prompts counts, and of these the one that started last (of one run written twice, the longer);
+    different seeds give mean and deviation.
     """
     keys = sorted(table.selects - {"scale"})
     wanted = {_wanted(cell, keys) for cell in table.cells if cell.run}
@@ -162,11 +164,16 @@ def _block(
         runs = [r for r in by_selection[_wanted(cell, keys)] if set(cell.scores) <= set(r.scores)]
         if exact:
             runs = [r for r in runs if r.choices["scale"] == cell.run.get("scale")]
-        newest = {record.seed: record for record in runs}
+        newest = {record.seed: record for record in sorted(runs, key=partial(_prompts, cell))}
         if newest:
             scores[cell] = _score(cell, newest.values())
             used |= {r.digest: r for r in newest.values()}
     return Block(scale, tokens, tuple(used.values()), scores)
+
+
+def _prompts(cell: Cell, record: Record) -> float:
+    """How much a record's score of a cell rests on; sorting by it keeps the order of equals."""
+    return min(record.counts.get(f"prompts/{score}") or 0 for score in cell.scores)
 
 
 def _score(cell: Cell, records: Iterable[Record]) -> Score:

@@ -20,9 +20,12 @@ def check_types(settings: Iterable[str], config: DictConfig, defaults: DictConfi
         ValueError: a setting has a type that its default does not have.
     """
     for setting in settings:
-        key = setting.lstrip("+~").partition("=")[0]
+        if setting.startswith("~"):
+            continue
+        key = setting.lstrip("+").partition("=")[0]
         old, new = OmegaConf.select(defaults, key), OmegaConf.select(config, key)
-        if old is not None and not _fits(old, new):
+        # Only what takes a value knows whether it does without.
+        if old is not None and new is not None and not _fits(old, new):
             raise ValueError(f"{key} is {new!r}, and should be {_kind(old)} like {_plain(old)!r}")
 
 

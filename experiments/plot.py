@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,9 @@ def draw(comparison: Comparison, path: Path) -> None:
     figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
     blocks = [block for block in (comparison.paper, *comparison.reduced) if block.scores]
     names = dict.fromkeys(c.labels[table.rows[1]] for b in blocks for c in b.scores)
-    colors = dict(zip(names, COLORS, strict=False))
-    for axes, panel in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
+    colors = dict(zip(names, cycle(COLORS), strict=False))
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+    for axes, panel in zip(grid[0], panels, strict=True):
         _panel(axes, table, panel, blocks, colors)
     figure.axes[0].set_ylabel(f"{table.value} ({table.unit})")
     figure.axes[-1].legend(fontsize=7, frameon=False)

@@ -19,10 +19,10 @@ def wandb_logger(folder: str, **settings: Any) -> WandbLogger:
         settings: what `WandbLogger` takes: project, name, group, tags, config …
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
-    offline = os.environ.get("WANDB_MODE") == "offline" or not wandb.login(
-        prompt=False, verify=False
-    )
-    mode = "offline" if offline else "online"
+    mode = os.environ.get("WANDB_MODE")
+    if mode is None:
+        mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
+    offline = mode == "offline"
     wandb.setup(settings=wandb.Settings(silent=True))
     logger = WandbLogger(save_dir=folder, offline=offline, mode=mode, **settings)
     run = logger.experiment

@@ -6,12 +6,14 @@ import torch
 import torch.nn.functional as F
 from lightning import LightningModule
 from torch import Tensor
+from torch.optim import Optimizer
 
 from titans.memory import NeuralMemory
 from titans.models import LanguageModel
 from titans.tasks.optimization import MakeOptimizer, cosine, decayed_apart
 
 IGNORED = -100
+MEND = "lower the learning rate (scale.lr) or the memory's step (model.memory.gates.max_step)"
 
 
 class DivergedError(RuntimeError):
@@ -27,7 +29,10 @@ class NextToken(LightningModule):
         steps: optimiser steps of the whole run, which the learning rate follows.
         warmup: steps over which the learning rate rises.
         final_lr: learning rate at the end, as a share of the peak.
-        run: what the run is (`choices`, `overrides`, `seed`), kept in its checkpoints.
+        run: what the run is (`choices`, `overrides`, `seed`, `network`), kept in its checkpoints.
+
+    Raises:
+        ValueError: no step to take.
     """
 
     def __init__(
@@ -41,6 +46,8 @@ class NextToken(LightningModule):
         run: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if steps < 1:
+            raise ValueError(f"{steps} steps train nothing: set task.steps to 1 or more")
         self.network, self.make_optimizer = network, optimizer
         self.steps, self.warmup, self.final_lr = steps, warmup, final_lr
         self.run = dict(run or {})
@@ -57,15 +64,24 @@ class NextToken(LightningModule):
         logits, targets = self.network.logits(hidden[asked]), batch["targets"][asked]
         loss = F.cross_entropy(logits.float(), targets)
         if not torch.isfinite(loss):
-            raise DivergedError(
-                f"the loss is {loss.item()} at step {self.global_step}: lower the learning rate "
-                "(scale.lr) or the memory's step (model.memory.gates.max_step)"
-            )
+            raise DivergedError(f"the loss is {loss.item()} at step {self.global_step}: {MEND}")
         self.tokens_seen += batch["tokens"].numel() * self.trainer.world_size
         accuracy = (logits.argmax(-1) == targets).float().mean()
         self.steps_taken = self.global_step + 1
         self._log({"train/loss": loss.detach(), "train/accuracy": accuracy} | self._inside())
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Refuses to step along a gradient that is not finite.
+
+        Raises:
+            DivergedError: it is not.
+        """
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(norm):
+            raise DivergedError(f"the gradient is {norm.item()} at step {self.global_step}: {MEND}")
+        self._log({"train/gradient_norm": norm})
 
     def _log(self, values: dict[str, Tensor]) -> None:
         self.log_dict(values | {"tokens": float(self.tokens_seen)})
@@ -96,7 +112,6 @@ class NextToken(LightningModule):
         """Takes the weights of a checkpoint, and notes in `restored` the run that made it."""
         self.on_load_checkpoint(checkpoint)
         self.load_state_dict(checkpoint["state_dict"])
-        self.steps_taken = int(checkpoint["global_step"])
         self.restored: dict[str, Any] = checkpoint["run"]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -118,7 +133,13 @@ class NextToken(LightningModule):
                 f"the checkpoint is of {theirs} with other settings: {min(differing)} and "
                 f"{len(differing) - 1} more weights differ; give the settings it was trained with"
             )
+        if checkpoint["run"].get("network") != self.run.get("network"):
+            raise ValueError(
+                f"the checkpoint is of {theirs} with other settings of the network: give those it "
+                f"was trained with ({' '.join(checkpoint['run'].get('overrides', [])) or 'none'})"
+            )
         self.tokens_seen = int(checkpoint["tokens_seen"])
+        self.steps_taken = int(checkpoint["global_step"])
 
 
 def _words(run: dict[str, Any]) -> str:
