@@ -1,7 +1,7 @@
 """Needles in haystacks: the training batches of the RULER needle tasks."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data import haystack
-from data.prompt import Encode, Haystack, Writer
+from data.prompt import IGNORED, Encode, Haystack, Tokens, Writer
 from data.tokenizer import FOLDER, load_tokenizer
 from data.words import KINDS
 
@@ -38,7 +38,9 @@ class NeedleBatches(Dataset[Batch]):
         needles_from: Mapping[str, int],
         tokens_per_batch: int,
         needles_per_prompt: int,
+        least_prompts: int,
         vary: float,
+        end: int,
         seed: int,
         rank: int,
         accumulate: int,
@@ -46,32 +48,44 @@ class NeedleBatches(Dataset[Batch]):
         self.writers, self.weights, self.curriculum = writers, weights, curriculum
         self.tokens_per_batch, self.needles_per_prompt = tokens_per_batch, needles_per_prompt
         self.needles_from = needles_from
-        self.vary = vary
+        self.least_prompts, self.vary, self.end = least_prompts, vary, end
         self.seed, self.rank, self.accumulate = seed, rank, accumulate
 
     def __getitem__(self, step: int) -> Batch:
-        """Return `tokens` and `targets`, both [batch, time]."""
+        """Return `tokens` and `targets`, both [batch, time]; raise ValueError if nothing fits."""
         rng = random.Random(f"{self.seed}/{step}/{self.rank}")
         longest = self.length(step // self.accumulate)
-        # At one length alone, answers would stand at one place of a segment and of a chunk.
-        shorter = longest - rng.randrange(1 + int(self.vary * longest))
         due = [name for name in self.writers if self.needles_from.get(name, 0) <= longest]
-        shortest = min((self.writers[name].shortest for name in due), default=longest + 1)
-        if shortest > longest:
+        due = [name for name in due if self.writers[name].shortest <= longest]
+        if not due:
             raise ValueError(f"No needle fits {longest} tokens: begin with a longer length.")
-        length = max(shorter, shortest)
-        names = [name for name in due if self.writers[name].shortest <= length]
-        weights = [self.weights[name] for name in names]
-        rows = [
-            self.writers[name].write(length, rng.randint(1, self.needles_per_prompt), rng)
-            for name in rng.choices(names, weights, k=max(1, self.tokens_per_batch // length))
-        ]
-        tokens, targets = (torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True))
-        return {"tokens": tokens, "targets": targets}
+        count = max(self.least_prompts, self.tokens_per_batch // longest)
+        weights = [self.weights[name] for name in due]
+        rows = [self._row(name, longest, rng) for name in rng.choices(due, weights, k=count)]
+        time = max(len(tokens) for tokens, _ in rows)
+        return {
+            "tokens": _stack([tokens for tokens, _ in rows], time, self.end),
+            "targets": _stack([targets for _, targets in rows], time, IGNORED),
+        }
+
+    def _row(self, name: str, longest: int, rng: random.Random) -> tuple[Tokens, Tokens]:
+        """Write a prompt of its own length: answers stand at any place of a segment and chunk."""
+        writer = self.writers[name]
+        length = longest - rng.randrange(1 + int(self.vary * longest))
+        needles = rng.randint(1, self.needles_per_prompt)
+        return writer.write(max(length, writer.shortest), needles, rng)
 
     def length(self, step: int) -> int:
-        """Return the longest length of an optimiser step; a batch may be shorter."""
+        """Return the longest length of an optimiser step; a prompt may be shorter."""
         return max((start, length) for length, start in self.curriculum.items() if start <= step)[1]
+
+
+def _stack(rows: Sequence[Tokens], time: int, fill: int) -> Tensor:
+    """Stack rows of unequal length, filled at their ends, where nothing is asked any more."""
+    filled = np.full((len(rows), time), fill, np.int64)
+    for row, tokens in zip(filled, rows, strict=True):
+        row[: len(tokens)] = tokens
+    return torch.from_numpy(filled)
 
 
 class StepsFrom(Sampler[int]):
@@ -97,12 +111,13 @@ class NeedleData(LightningDataModule):
         length: the longest prompt in tokens.
         curriculum: longest length -> the optimiser step at which it starts; lengths above `length`
             are cut to it. None trains at `length` throughout.
-        tokens_per_batch: a batch has this many tokens, or one prompt if that is longer.
+        tokens_per_batch: about how many tokens a batch has.
         needles: needle type -> its weight in the mixture. A type too long for the current length
             waits until the curriculum has room for it.
         needles_from: needle type -> the curriculum's length from which it is in the mixture.
         needles_per_prompt: at most so many are hidden in one prompt, and each is asked for.
-        vary: share by which a batch may be shorter than the curriculum says.
+        least_prompts: prompts of a batch, where `tokens_per_batch` has no room for as many.
+        vary: share by which a prompt may be shorter than the curriculum says.
         prose: a file of prose; None looks where `data.haystack.source` says.
         seed: with the step and the rank, decides a batch.
         steps: the number of optimiser steps.
@@ -119,6 +134,7 @@ class NeedleData(LightningDataModule):
         needles: Mapping[str, float] | None = None,
         needles_from: Mapping[str, int] | None = None,
         needles_per_prompt: int = 1,
+        least_prompts: int = 1,
         vary: float = 0.25,
         prose: str | None = None,
         seed: int = 0,
@@ -130,6 +146,7 @@ class NeedleData(LightningDataModule):
         self.needles = check_needles(needles or {"niah_single_1": 1.0})
         self.curriculum = check_curriculum(curriculum or {length: 0}, length)
         self.tokens_per_batch, self.needles_per_prompt = tokens_per_batch, needles_per_prompt
+        self.least_prompts = least_prompts
         self.vary, self.needles_from = vary, dict(needles_from or {})
         self.prose, self.seed, self.steps, self.workers = prose, seed, steps, workers
         self.writers: dict[str, Writer] = {}
@@ -164,7 +181,9 @@ class NeedleData(LightningDataModule):
             needles_from=self.needles_from,
             tokens_per_batch=self.tokens_per_batch,
             needles_per_prompt=self.needles_per_prompt,
+            least_prompts=self.least_prompts,
             vary=self.vary,
+            end=self.tokenizer.eos_token_id,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             accumulate=self.trainer.accumulate_grad_batches if self.trainer else 1,
