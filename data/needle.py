@@ -135,7 +135,7 @@ class NeedleData(LightningDataModule):
         needles_from: Mapping[str, int] | None = None,
         needles_per_prompt: int = 1,
         least_prompts: int = 1,
-        vary: float = 0.25,
+        vary: float = 0.0,
         prose: str | None = None,
         seed: int = 0,
         steps: int = 1000,

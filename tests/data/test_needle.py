@@ -121,6 +121,35 @@ def test_curriculum_sets_length_and_batch() -> None:
     assert shapes == [(8, 128)] * 2 + [(4, 256)] * 2 + [(2, 512)] * 2
 
 
+def test_prompts_of_a_batch_end_anywhere() -> None:
+    batches = NeedleData(length=512, tokens_per_batch=8192, vary=0.25).batches()
+    ends = []
+    for tokens, targets in rows(batches[0]):
+        end = max(i for i, target in enumerate(targets) if target != IGNORED)
+        assert targets[end] == TOKENIZER.eos_token_id
+        assert set(tokens[end + 1 :]) <= {TOKENIZER.eos_token_id}
+        ends.append(end)
+    assert 384 <= min(ends) + 1 < max(ends) + 1 <= 512
+    assert len(set(ends)) > 10
+
+
+def test_a_batch_has_the_least_number_of_prompts() -> None:
+    batches = NeedleData(length=1024, tokens_per_batch=1024, least_prompts=3).batches()
+    assert batches[0]["tokens"].shape == (3, 1024)
+
+
+def test_a_type_joins_at_its_length(prose: str) -> None:
+    weights = {"niah_single_1": 1e-9, "niah_single_2": 1.0}
+    curriculum = {256: 0, 512: 1}
+    data = NeedleData(
+        needles=weights, needles_from={"niah_single_2": 512}, curriculum=curriculum, prose=prose
+    )
+    noise = [
+        "The grass is green." in decode(data.batches()[i]["tokens"][0].tolist()) for i in (0, 1)
+    ]
+    assert noise == [True, False]
+
+
 def test_a_type_too_long_waits(prose: str) -> None:
     data = NeedleData(length=128, needles=ALL, prose=prose)
     for tokens, _ in rows(data.batches()[0]):
