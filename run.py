@@ -91,8 +91,9 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             config.task.objective,
             network=make(config.task.network),
             optimizer=make(config.optimizer),
+            # As text: what looks like a configuration would be instantiated.
             run=identity(config)
-            | {"network": OmegaConf.to_container(config.task.network, resolve=True)},
+            | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
         )
         trainer = Trainer(
             **OmegaConf.to_container(config.hardware.trainer, resolve=True),
