@@ -17,6 +17,9 @@ SURROUNDINGS = frozenset(
     | {"checkpoint_every", "evaluate_only"}
 )
 
+# Prompts have lengths drawn by the seed, so equal recipes differ a little in tokens.
+SAME_BUDGET = 1.05
+
 Selection = tuple[str, ...]
 
 
@@ -135,14 +138,32 @@ def _selection(record: Record, keys: Sequence[str]) -> Selection:
 
 
 def _reduced(table: Table, keys: Sequence[str], recipe: Iterable[Record]) -> tuple[Block, ...]:
-    budgets: dict[tuple[str, float | None], list[Record]] = defaultdict(list)
+    scales: dict[str, list[Record]] = defaultdict(list)
     for record in recipe:
         scale = record.choices.get("scale", "")
         if scale not in table.paper_scale:
-            budgets[scale, record.counts.get("tokens")].append(record)
-    ordered = sorted(budgets.items(), key=lambda item: (item[0][0], item[0][1] or 0))
-    blocks = [_block(*budget, table.cells, keys, runs) for budget, runs in ordered]
+            scales[scale].append(record)
+    blocks = [
+        _block(scale, budget[0].counts.get("tokens"), table.cells, keys, budget)
+        for scale in sorted(scales)
+        for budget in _budgets(scales[scale])
+    ]
     return tuple(block for block in blocks if block.scores)
+
+
+def _budgets(records: Iterable[Record]) -> list[list[Record]]:
+    """Runs by the tokens they were trained on; a seed may change those by up to `SAME_BUDGET`."""
+
+    def tokens(record: Record) -> float:
+        return record.counts.get("tokens") or 0
+
+    budgets: list[list[Record]] = []
+    for record in sorted(records, key=tokens):
+        if budgets and tokens(record) <= SAME_BUDGET * tokens(budgets[-1][0]):
+            budgets[-1].append(record)
+        else:
+            budgets.append([record])
+    return budgets
 
 
 def _block(

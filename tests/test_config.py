@@ -90,7 +90,7 @@ def test_a_recipe_changes_the_defaults(compose: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["--help"], ["model", "mac", "task.steps=500", "resume=true"]),
+        (["--help"], ["model", "mac", "scale.lr=0.002", "resume=true"]),
         (["--cfg", "job"], ["titans.mixers.MAC", "seed: 0", "lengths:"]),
         (["--cfg", "job", "model=lmm", "seed=5"], ["titans.mixers.LMM", "seed: 5"]),
     ],

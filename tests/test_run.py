@@ -23,6 +23,7 @@ SMALL = [
     "hardware.threads=1",
     f"task.steps={STEPS}",
     "task.data.tokens_per_batch=256",
+    "task.data.least_prompts=1",
     "task.objective.warmup=5",
     "task.lengths=[1024]",
     "task.prompts={niah_single_1: 2, niah_single_2: 0, niah_single_3: 0}",
