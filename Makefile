@@ -18,10 +18,10 @@ $(VENV)/.stamp: pyproject.toml constraints.txt
 
 setup: $(VENV)/.stamp ## Create the environment in .venv
 
-run: setup ## Train and score MAC on needles in haystacks (ten minutes on two cores)
+run: setup ## Train and score MAC on needles in haystacks (minutes on two cores)
 	$(PY) run.py model=mac task=niah $(ARGS)
 
-test: setup lint ## Run the tests (10 minutes on two cores)
+test: setup lint ## Check form and types, and run the tests
 	$(QUIET) $(PY) -m pytest -n 2 -q
 
 test-all: setup ## Run all tests, the long ones too
