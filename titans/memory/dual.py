@@ -16,33 +16,20 @@ Reading `W_t` with `h_t` is then causal linear attention inside the chunk:
     W_t h_t = a_t W_0 h_t + b_t S_0 h_t - sum_{i<=t} G[t, i] theta_i <h_t, x_i> delta_i
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check, clip_factor
+from titans.memory.adjoint import backward
+from titans.memory.chunk import Tape, forward, write
+from titans.memory.decay import Decay, decays
+from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check
 from titans.shapes import Gate, HeadSequence
-
-
-class Decay(NamedTuple):
-    """What the gates of a chunk amount to; axes `[layers, batch * heads, ...]` per chunk.
-
-    Attributes:
-        weights: `a` `[C, 1]`, what is left of `W_0` after each token.
-        momentum: `b` `[C, 1]`, what `S_0` has added after each token.
-        writes: `G theta` `[C, C]`, how much of each gradient has been written after each token.
-        last: rows of (`G theta`, `H theta`) for the last token, `[C, 2]`.
-        momentum_left: `prod eta` over the chunk, `[1, 1]`.
-    """
-
-    weights: Tensor
-    momentum: Tensor
-    writes: Tensor
-    last: Tensor
-    momentum_left: Tensor
 
 
 def memorize(
@@ -84,25 +71,24 @@ def memorize(
     check(chunk_size, (forget, momentum, step), len(state.weights))
     network = replace(network, residual=residual or network.residual)
     batch, heads, time, _ = keys.shape
-    sequences = [x.flatten(0, 1) for x in (queries, keys, values)]
-    gates = [_layers_first(gate) for gate in (forget, momentum, step)]
-    memory = MemoryState(*(tuple(w.flatten(0, 1) for w in part) for part in state))
+    targets = values - keys if network.residual else values
+    sequences = [x.flatten(0, 1) for x in (queries, keys, targets)]
+    gates = torch.broadcast_tensors(*(_layers_first(gate) for gate in (forget, momentum, step)))
+    memory = [w.flatten(0, 1) for part in state for w in part]
 
     whole = time - time % chunk_size
     outputs = [sequences[2][:, :0]]
     for start, stop, size in ((0, whole, chunk_size), (whole, time, time - whole)):
         if start < stop:
-            chunks = zip(*(x[:, start:stop].split(size, dim=1) for x in sequences), strict=True)
-            decays = _decays(*(g[:, :, start:stop].unflatten(2, (-1, size)) for g in gates))
-            for (q, k, v), decay in zip(chunks, decays, strict=True):
-                output, memory = _chunk(q, k, v, decay, memory, network, clip)
-                outputs.append(output)
+            pieces = [x[:, start:stop] for x in sequences]
+            factors = [g[:, :, start:stop].unflatten(2, (-1, size)) for g in gates]
+            output, *memory = _chunks(network, clip, size, *pieces, *factors, *memory)
+            outputs.append(output)
 
-    def apart(x: Tensor) -> Tensor:
-        return x.view(batch, heads, *x.shape[1:])
-
-    weights, surprise = (tuple(map(apart, part)) for part in memory)
-    return apart(torch.cat(outputs, dim=1)), MemoryState(weights, surprise)
+    apart = [w.unflatten(0, (batch, heads)) for w in memory]
+    layers = len(state.weights)
+    raw = torch.cat(outputs, dim=1).unflatten(0, (batch, heads))
+    return network.finish(raw, queries), MemoryState(tuple(apart[:layers]), tuple(apart[layers:]))
 
 
 def _layers_first(gate: Tensor) -> Tensor:
@@ -112,72 +98,76 @@ def _layers_first(gate: Tensor) -> Tensor:
     return gate.flatten(0, 1).movedim(-1, 0)
 
 
-def _decays(forget: Tensor, momentum: Tensor, step: Tensor) -> list[Decay]:
-    """The decay factors of all chunks at once; gates are `[1 | layers, batch * heads, N, C]`."""
-    forget, momentum, step = torch.broadcast_tensors(forget, momentum, step)
-    # As a logarithm, since next to 1 a small `alpha` would be rounded away.
-    keep, kept = _products(torch.log1p(-forget))
-    # The offset keeps the value and the gradient of a product right where a factor is 0.
-    carry, carried = _products((momentum + torch.finfo(momentum.dtype).tiny ** 0.8).log())
-    mix = keep @ carry
-    writes = mix * step[..., None, :]
-    last = torch.stack([writes[..., -1, :], carry[..., -1, :] * step], dim=-1)
-    decay = (kept[..., None], keep @ carried[..., None], writes, last, carried[..., -1:, None])
-    return [Decay(*chunk) for chunk in zip(*(x.unbind(2) for x in decay), strict=True)]
+def _chunks(
+    network: MemoryNetwork, clip: float | None, chunk_size: int, *tensors: Tensor
+) -> tuple[Tensor, ...]:
+    """Outputs before `network.finish`, and the weights and momentum of all layers after them."""
+    keep = torch.is_grad_enabled()
+    results: tuple[Tensor, ...] = _Chunks.apply(network, clip, chunk_size, keep, *tensors)  # type: ignore[no-untyped-call]
+    return results
 
 
-def _products(log: Tensor) -> tuple[Tensor, Tensor]:
-    """Products of factors over `j < l <= t`, `[..., C, C]`, and over `l <= t`, `[..., C]`.
+class _Chunks(torch.autograd.Function):
+    """Whole chunks one after the other; keeps their first states, and recomputes the rest."""
 
-    Takes their logarithms `[..., C]` and sums each span by itself: differences of cumulative sums
-    lose digits, ratios of cumulative products underflow.
-    """
-    size = log.shape[-1]
-    spans = log[..., :, None].expand(*log.shape, size).tril(-1).cumsum(-2)
-    return spans.exp().tril(), log.cumsum(-1).exp()
+    @staticmethod
+    def forward(
+        ctx: Any,
+        network: MemoryNetwork,
+        clip: float | None,
+        chunk_size: int,
+        keep: bool,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
+        sequences, gates, state = tensors[:3], tensors[3:6], tensors[6:]
+        layers = len(state) // 2
+        weights, momentum = state[:layers], state[layers:]
+        outputs, states, tapes = [], [], []
+        for (queries, keys, targets), gate in _each(sequences, decays(*gates), chunk_size, layers):
+            states.append((weights, momentum))
+            written = write(keys, targets, weights, network, clip)
+            reads, weights, momentum = forward(queries, written, gate, weights, momentum, network)
+            outputs.append(reads[-1])
+            if keep:
+                tapes.append(Tape(written.preactivations, written.propagated, reads[:-1]))
+        if keep:
+            ctx.save_for_backward(*tensors[:6])
+            ctx.states, ctx.tapes = states, tapes
+            ctx.settings = network, clip, chunk_size
+        return torch.cat(outputs, dim=1), *weights, *momentum
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, output: Tensor, *after: Tensor) -> tuple[Tensor | None, ...]:
+        sequences, gates = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+        network, clip, chunk_size = ctx.settings
+        layers = len(after) // 2
+        weights, momentum = after[:layers], after[layers:]
+        with torch.enable_grad():
+            gates = [gate.detach().requires_grad_() for gate in gates]
+            factors = decays(*gates)
+        decay = Decay(*(factor.detach() for factor in factors))
+        gradient = Decay(*(torch.zeros_like(factor) for factor in decay))
+        chunks = list(_each(sequences, decay, chunk_size, layers))
+        places = list(_each([output], gradient, chunk_size, layers))
+        found = []
+        for (chunk, gate), ((out,), place), state, tape in reversed(
+            list(zip(chunks, places, ctx.states, ctx.tapes, strict=True))
+        ):
+            three, weights, momentum = backward(
+                out, (weights, momentum), chunk, gate, place, state, network, clip, tape
+            )
+            found.append(three)
+        joined = [torch.cat(parts[::-1], dim=1) for parts in zip(*found, strict=True)]
+        to_gates = torch.autograd.grad(factors, gates, gradient)
+        return (None, None, None, None, *joined, *to_gates, *weights, *momentum)
 
 
-def _chunk(
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    decay: Decay,
-    memory: MemoryState,
-    network: MemoryNetwork,
-    clip: float | None,
-) -> tuple[Tensor, MemoryState]:
-    """One chunk `[batch * heads, C, dim]`: its outputs, and the memory after its last token."""
-    weights, momentum = memory
-    inputs, errors = network.errors(weights, keys, values)
-    errors = [_clip(x, error, clip) for x, error in zip(inputs, errors, strict=True)]
-    shared = decay.weights.shape[0] == 1
-    gates = [Decay(*(x[0 if shared else layer] for x in decay)) for layer in range(len(weights))]
-
-    def linear(layer: int, hidden: Tensor) -> Tensor:
-        gate = gates[layer]
-        both = hidden @ torch.cat([weights[layer], momentum[layer]], dim=1).mT
-        start, surprise = both.chunk(2, dim=-1)
-        scores = (hidden @ inputs[layer].mT) * gate.writes
-        return gate.weights * start + gate.momentum * surprise - scores @ errors[layer]
-
-    output = network.forward(len(weights), linear, queries)
-    new = [_last(*parts) for parts in zip(weights, momentum, inputs, errors, gates, strict=True)]
-    return output, MemoryState(tuple(w for w, _ in new), tuple(s for _, s in new))
-
-
-def _clip(x: Tensor, error: Tensor, clip: float | None) -> Tensor:
-    """Bounds the norm of `error x^T`, which is the product of the two norms."""
-    if clip is None:
-        return error
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return error * clip_factor(norm * torch.linalg.vector_norm(error, dim=-1, keepdim=True), clip)
-
-
-def _last(
-    weights: Tensor, momentum: Tensor, x: Tensor, error: Tensor, gate: Decay
-) -> tuple[Tensor, Tensor]:
-    """`W` and `S` of one layer after the chunk's last token."""
-    scaled = torch.cat([error * gate.last[..., :1], error * gate.last[..., 1:]], dim=-1)
-    write, surprise = (scaled.mT @ x).chunk(2, dim=1)
-    kept, added = gate.weights[:, -1:], gate.momentum[:, -1:]
-    return kept * weights + added * momentum - write, gate.momentum_left * momentum - surprise
+def _each(
+    sequences: Sequence[Tensor], factors: Decay, chunk_size: int, layers: int
+) -> Iterator[tuple[tuple[Tensor, ...], list[Decay]]]:
+    """The sequences' pieces and the factors of each layer, chunk by chunk."""
+    pieces = zip(*(x.split(chunk_size, dim=1) for x in sequences), strict=True)
+    for piece, chunk in zip(pieces, zip(*(x.unbind() for x in factors), strict=True), strict=True):
+        gates = [Decay(*gate) for gate in zip(*(x.unbind() for x in chunk), strict=True)]
+        yield piece, gates if len(gates) == layers else gates * layers

@@ -25,25 +25,45 @@ class MemoryState(NamedTuple):
 
 
 class Activation(NamedTuple):
-    """A pointwise non-linearity and its derivative."""
+    """A pointwise non-linearity and its derivatives.
+
+    Attributes:
+        value: the function.
+        first: the function and its slope.
+        second: the function, its slope and its curvature.
+    """
 
     value: Callable[[Tensor], Tensor]
-    slope: Callable[[Tensor], Tensor]
+    first: Callable[[Tensor], tuple[Tensor, Tensor]]
+    second: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
-def _silu_slope(x: Tensor) -> Tensor:
+def _silu_first(x: Tensor) -> tuple[Tensor, Tensor]:
     gate = torch.sigmoid(x)
-    return gate * (1 + x * (1 - gate))
+    value = x * gate
+    return value, torch.lerp(value, torch.ones_like(x[..., :1]), gate)
 
 
-def _gelu_slope(x: Tensor) -> Tensor:
-    cdf = 0.5 * (1 + torch.erf(x * 0.5**0.5))
+def _silu_second(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    gate = torch.sigmoid(x)
+    value = x * gate
+    slope = torch.lerp(value, torch.ones_like(x[..., :1]), gate)
+    curvature = (2 * slope).sub_(value)
+    return value, slope, curvature.addcmul_(gate, curvature, value=-1)
+
+
+def _gelu_first(x: Tensor) -> tuple[Tensor, Tensor]:
+    return _gelu_second(x)[:2]
+
+
+def _gelu_second(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     density = torch.exp(-0.5 * x * x) * (0.5 / torch.pi) ** 0.5
-    return cdf + x * density
+    below = 0.5 * (1 + torch.erf(x * 0.5**0.5))
+    return F.gelu(x), below + x * density, density * (2 - x * x)
 
 
-SILU = Activation(F.silu, _silu_slope)
-GELU = Activation(F.gelu, _gelu_slope)
+SILU = Activation(F.silu, _silu_first, _silu_second)
+GELU = Activation(F.gelu, _gelu_first, _gelu_second)
 
 
 @dataclass(frozen=True)
@@ -61,56 +81,36 @@ class MemoryNetwork:
     normalise: bool = False
     activation: Activation = SILU
 
-    def forward(self, layers: int, linear: Callable[[int, Tensor], Tensor], x: Tensor) -> Tensor:
-        """Reads `M(x)`, where `linear(layer, input)` multiplies by that layer's weights."""
-        hidden = x
-        for layer in range(layers):
-            hidden = linear(layer, self.activation.value(hidden) if layer else hidden)
-        if self.normalise:
-            hidden = F.layer_norm(hidden, hidden.shape[-1:], eps=NORM_EPS)
-        return hidden + x if self.residual else hidden
-
     def read(
         self, weights: tuple[Tensor, ...], queries: Float[Tensor, "*axes time dim"]
     ) -> Float[Tensor, "*axes time out"]:
         """Reads every query through the same `weights` (a forward pass, no write)."""
-        return self.forward(len(weights), lambda layer, x: x @ weights[layer].mT, queries)
-
-    def errors(
-        self,
-        weights: tuple[Tensor, ...],
-        keys: Float[Tensor, "*axes time dim"],
-        values: Float[Tensor, "*axes time out"],
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Back-propagates `||M(k) - v||^2` by hand, for all tokens at the same `weights`.
-
-        Returns:
-            Per layer, the inputs `x` and the errors `delta` `[*axes, time, in | out]`; the
-            gradient of token `i` is the outer product `delta_i x_i^T`.
-        """
-        inputs, preactivations = [keys], []
+        hidden = queries
         for layer, weight in enumerate(weights):
-            preactivations.append(inputs[layer] @ weight.mT)
-            if layer + 1 < len(weights):
-                inputs.append(self.activation.value(preactivations[layer]))
-        error = self._output_error(preactivations[-1], keys, values)
-        errors = [error]
-        for layer in range(len(weights) - 1, 0, -1):
-            error = (error @ weights[layer]) * self.activation.slope(preactivations[layer - 1])
-            errors.insert(0, error)
-        return inputs, errors
+            hidden = (self.activation.value(hidden) if layer else hidden) @ weight.mT
+        return self.finish(hidden, queries)
 
-    def _output_error(self, raw: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Gradient of the loss with respect to the last layer's output before `normalise`."""
-        target = values - keys if self.residual else values
+    def output_error(self, raw: Tensor, targets: Tensor) -> Tensor:
+        """Gradient of `||norm(raw) - targets||^2` with respect to `raw`, where `norm` may be none.
+
+        Args:
+            raw: what the last layer makes of a key, `[*axes, time, out]`.
+            targets: the value, less the key where there is a residual; likewise.
+        """
         if not self.normalise:
-            return 2 * (raw - target)
+            return 2 * (raw - targets)
         variance, mean = torch.var_mean(raw, dim=-1, keepdim=True, correction=0)
         inverse = torch.rsqrt(variance + NORM_EPS)
         output = (raw - mean) * inverse
-        error = 2 * (output - target)
+        error = 2 * (output - targets)
         along = (error * output).mean(dim=-1, keepdim=True)
         return inverse * (error - error.mean(dim=-1, keepdim=True) - output * along)
+
+    def finish(self, raw: Tensor, x: Tensor) -> Tensor:
+        """What follows the last layer: `norm(raw) + x`, as configured."""
+        if self.normalise:
+            raw = F.layer_norm(raw, raw.shape[-1:], eps=NORM_EPS)
+        return raw + x if self.residual else raw
 
 
 PLAIN = MemoryNetwork()

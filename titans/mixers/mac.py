@@ -103,15 +103,16 @@ class MAC(Mixer):
         projected, past = self.projection(x, state.past[1])
         recall = F.normalize(split_heads(recall, self.memory.heads), dim=-1)
         own = [split_heads(p, self.heads) for p in projected.chunk(3, dim=-1)]
-        attended, read = [x[:, :0]], [x[:, :0]]
-        begin = 0
-        while begin < x.shape[1]:
-            end = begin + self.segment - state.keys[1].shape[2]
-            piece = Piece(x[:, begin:end], *(p[:, :, begin:end] for p in (recall, *own)))
-            y, m, state = self._within_segment(piece, state)
+        first = min(x.shape[1], self.segment - state.keys[1].shape[2])
+        rest = x.shape[1] - first
+        sizes = [first] + [self.segment] * (rest // self.segment) + [rest % self.segment]
+        # `split`, since the gradient of each slice would be as long as the sequence.
+        pieces = zip(*(p.split(sizes, dim=-2) for p in (x, recall, *own)), strict=True)
+        attended, read = [], []
+        for piece in pieces:
+            y, m, state = self._within_segment(Piece(*piece), state)
             attended.append(y)
             read.append(m)
-            begin = end
         output = self.combine(torch.cat(attended, dim=1), torch.cat(read, dim=1))
         return output, state._replace(past=(recall_past, past))
 
