@@ -40,7 +40,7 @@ class Gates(nn.Module):
         momentum: bool = True,
         forget: bool = True,
         max_step: float = 2.0,
-        start: abc.Sequence[float] = (1e-7, 0.5, 0.5),
+        start: abc.Sequence[float] = (1e-7, 0.5, 0.03),
         layers: int = 1,
     ) -> None:
         super().__init__()
