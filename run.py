@@ -47,6 +47,11 @@ def main(config: DictConfig) -> None:
             raise
         log.error("%s", str(error) or "Interrupted: what was scored by now is in the record.")
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
+    except OSError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        log.error("%s: mend that, and go on with resume=true", error)
+        sys.exit(2)
 
 
 def check(config: DictConfig) -> None:

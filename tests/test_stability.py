@@ -23,7 +23,7 @@ GROWTH = 4.0
 def make(depth: int) -> tuple[LanguageModel, NeuralMemory]:
     """A model of one layer, and the memory in it."""
     torch.manual_seed(0)
-    memory = partial(NeuralMemory, heads=2, depth=depth, chunk_size=32)
+    memory = partial(NeuralMemory, heads=2, depth=depth, chunk_size=64)
     mixers = {"lmm": partial(LMM, DIM, memory=memory)}
     model = LanguageModel(VOCABULARY, Backbone(DIM, 1, mixers))
     (layer,) = (m for m in model.modules() if isinstance(m, NeuralMemory))

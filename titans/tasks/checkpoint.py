@@ -34,17 +34,29 @@ class Checkpoint(Callback):
         """Saves now and then."""
         # Once a step, however many batches it is accumulated from.
         if trainer.global_step % self.every == 0 and trainer.global_step != self.saved:
-            trainer.save_checkpoint(self.path)
+            self._save(trainer)
             self.saved = trainer.global_step
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the end of the run, or how far it came."""
-        trainer.save_checkpoint(self.path)
+        self._save(trainer)
         self._listen_no_more()
 
     def on_exception(self, *_: Any) -> None:
         """Saves nothing: the weights may be the fault."""
         self._listen_no_more()
+
+    def _save(self, trainer: Trainer) -> None:
+        """Replaces the last checkpoint once the new one is whole."""
+        # Lightning writes elsewhere and copies, which on a full disk leaves half of a file.
+        partial = self.path.with_name(f"{self.path.name}.partial")
+        try:
+            trainer.save_checkpoint(partial)
+            if trainer.is_global_zero:
+                partial.replace(self.path)
+        finally:
+            if trainer.is_global_zero:
+                partial.unlink(missing_ok=True)
 
     def _listen_no_more(self) -> None:
         for number, handler in getattr(self, "handlers", {}).items():
