@@ -256,6 +256,14 @@ def test_mac_across_segments_in_any_pieces() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("time", [1, 6, 12])
+def test_mac_logs_the_gates_of_tokens(time: int) -> None:
+    module = MAC(DIM, memory=partial(NeuralMemory, heads=2, chunk_size=2), heads=HEADS, segment=6)
+    module(inputs(time).float())
+    assert all(torch.isfinite(value) for value in module.memory.log.values())
+
+
+@torch.no_grad()
 def test_the_combination_is_a_gated_product() -> None:
     torch.manual_seed(0)
     combine = shaken(MAC(DIM, memory=partial(NeuralMemory, heads=2), heads=HEADS)).combine

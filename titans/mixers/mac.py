@@ -104,8 +104,8 @@ class MAC(Mixer):
         recall = F.normalize(split_heads(recall, self.memory.heads), dim=-1)
         own = [split_heads(p, self.heads) for p in projected.chunk(3, dim=-1)]
         first = min(x.shape[1], self.segment - state.keys[1].shape[2])
-        rest = x.shape[1] - first
-        sizes = [first] + [self.segment] * (rest // self.segment) + [rest % self.segment]
+        later = range(first, x.shape[1], self.segment)
+        sizes = [first, *(min(self.segment, x.shape[1] - start) for start in later)]
         # `split`, since the gradient of each slice would be as long as the sequence.
         pieces = zip(*(p.split(sizes, dim=-2) for p in (x, recall, *own)), strict=True)
         attended, read = [], []
