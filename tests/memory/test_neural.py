@@ -152,6 +152,15 @@ def test_without_momentum_and_without_forgetting() -> None:
     assert theta.gt(0).all()
 
 
+def test_learns_inside_autocast() -> None:
+    layer, x = make(dtype=torch.float32), inputs(CHUNK + 1, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, _ = layer(x)
+        y.float().square().sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in layer.parameters() if p.grad is not None)
+    assert all(w.grad is not None for w in layer.initial)
+
+
 def test_gates_stay_precise_in_bfloat16() -> None:
     alpha, _, _ = Gates(8, 2, CHUNK, start=(3e-4, 0.5, 0.5)).bfloat16()(
         torch.zeros(1, 3, 8, dtype=torch.bfloat16)

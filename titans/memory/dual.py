@@ -103,7 +103,9 @@ def _chunks(
 ) -> tuple[Tensor, ...]:
     """Outputs before `network.finish`, and the weights and momentum of all layers after them."""
     keep = torch.is_grad_enabled()
-    results: tuple[Tensor, ...] = _Chunks.apply(network, clip, chunk_size, keep, *tensors)  # type: ignore[no-untyped-call]
+    # Sums in place take one precision; the caller's tensors say which.
+    with torch.autocast(tensors[0].device.type, enabled=False):
+        results: tuple[Tensor, ...] = _Chunks.apply(network, clip, chunk_size, keep, *tensors)  # type: ignore[no-untyped-call]
     return results
 
 
@@ -124,11 +126,12 @@ class _Chunks(torch.autograd.Function):
         weights, momentum = state[:layers], state[layers:]
         outputs, states, tapes = [], [], []
         for (queries, keys, targets), gate in _each(sequences, decays(*gates), chunk_size, layers):
-            states.append((weights, momentum))
+            before = weights, momentum
             written = write(keys, targets, weights, network, clip)
-            reads, weights, momentum = forward(queries, written, gate, weights, momentum, network)
+            reads, weights, momentum = forward(queries, written, gate, *before, network)
             outputs.append(reads[-1])
             if keep:
+                states.append(before)
                 tapes.append(Tape(written.preactivations, written.propagated, reads[:-1]))
         if keep:
             ctx.save_for_backward(*tensors[:6])
@@ -138,29 +141,35 @@ class _Chunks(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, output: Tensor, *after: Tensor) -> tuple[Tensor | None, ...]:
-        sequences, gates = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-        network, clip, chunk_size = ctx.settings
-        layers = len(after) // 2
-        weights, momentum = after[:layers], after[layers:]
-        with torch.enable_grad():
-            gates = [gate.detach().requires_grad_() for gate in gates]
-            factors = decays(*gates)
-        decay = Decay(*(factor.detach() for factor in factors))
-        gradient = Decay(*(torch.zeros_like(factor) for factor in decay))
-        chunks = list(_each(sequences, decay, chunk_size, layers))
-        places = list(_each([output], gradient, chunk_size, layers))
-        found = []
-        for (chunk, gate), ((out,), place), state, tape in reversed(
-            list(zip(chunks, places, ctx.states, ctx.tapes, strict=True))
-        ):
-            three, weights, momentum = backward(
-                out, (weights, momentum), chunk, gate, place, state, network, clip, tape
-            )
-            found.append(three)
-        joined = [torch.cat(parts[::-1], dim=1) for parts in zip(*found, strict=True)]
-        to_gates = torch.autograd.grad(factors, gates, gradient)
-        return (None, None, None, None, *joined, *to_gates, *weights, *momentum)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        with torch.autocast(gradients[0].device.type, enabled=False):
+            return (None, None, None, None, *_backward(ctx, *gradients))
+
+
+def _backward(ctx: Any, output: Tensor, *after: Tensor) -> tuple[Tensor, ...]:
+    """Gradients of the sequences, the gates and the state, from the last chunk to the first."""
+    sequences, gates = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+    network, clip, chunk_size = ctx.settings
+    layers = len(after) // 2
+    weights, momentum = after[:layers], after[layers:]
+    with torch.enable_grad():
+        gates = [gate.detach().requires_grad_() for gate in gates]
+        factors = decays(*gates)
+    decay = Decay(*(factor.detach() for factor in factors))
+    gradient = Decay(*(torch.zeros_like(factor) for factor in decay))
+    chunks = list(_each(sequences, decay, chunk_size, layers))
+    places = list(_each([output], gradient, chunk_size, layers))
+    found = []
+    for (chunk, gate), ((out,), place), state, tape in reversed(
+        list(zip(chunks, places, ctx.states, ctx.tapes, strict=True))
+    ):
+        three, weights, momentum = backward(
+            out, (weights, momentum), chunk, gate, place, state, network, clip, tape
+        )
+        found.append(three)
+    joined = [torch.cat(parts[::-1], dim=1) for parts in zip(*found, strict=True)]
+    to_gates = torch.autograd.grad(factors, gates, gradient)
+    return (*joined, *to_gates, *weights, *momentum)
 
 
 def _each(
