@@ -42,15 +42,14 @@ def main(config: DictConfig) -> None:
         check(config)
         # Torch and Lightning take seconds to import: a wrong command is refused before.
         run(config, *build(config))
-    except (Halted, KeyboardInterrupt) as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN and isinstance(error, Halted):
-            raise
+    except KeyboardInterrupt as error:
         log.error("%s", str(error) or "Interrupted: what was scored by now is in the record.")
-        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
-    except OSError as error:
+        sys.exit(130)
+    except (Halted, OSError) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
-        log.error("%s: mend that, and go on with resume=true", error)
+        mend = ": mend that, and go on with resume=true" if isinstance(error, OSError) else ""
+        log.error("%s%s", error, mend)
         sys.exit(2)
 
 

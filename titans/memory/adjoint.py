@@ -11,24 +11,24 @@ from titans.memory.decay import Decay
 from titans.memory.network import MemoryNetwork
 
 
-class Gradients(NamedTuple):
-    """Gradients of a loss, one tensor a layer; each is added to in place.
+class Layer(NamedTuple):
+    """One layer of the memory in a chunk; or the gradients of a loss, which are added to in place.
 
     Attributes:
-        inputs: with respect to `x_l`.
-        errors: `e_l`.
-        clip: `c_l`.
+        inputs: `x`.
+        errors: `e`.
+        clip: `c`.
         weights: `W`.
         momentum: `S`.
         decay: the factors of the gates.
     """
 
-    inputs: list[Tensor]
-    errors: list[Tensor]
-    clip: list[Tensor]
-    weights: list[Tensor]
-    momentum: list[Tensor]
-    decay: Sequence[Decay]
+    inputs: Tensor
+    errors: Tensor
+    clip: Tensor
+    weights: Tensor
+    momentum: Tensor
+    decay: Decay
 
 
 def backward(
@@ -56,67 +56,50 @@ def backward(
         tape: what the forward pass kept.
     """
     queries, keys, targets = sequences
-    (weights, momentum), (weights_after, momentum_after) = before, after
-    written = write(keys, targets, weights, network, clip, tape)
-    gradients = Gradients(
-        [torch.zeros_like(x) for x in written.inputs],
-        [torch.zeros_like(x) for x in written.errors],
-        [torch.zeros_like(x[..., :1]) for x in written.inputs],
-        [gate.weights[:, -1:] * g for gate, g in zip(decay, weights_after, strict=True)],
-        [
-            torch.addcmul(gate.momentum_left * s, gate.momentum[:, -1:], w)
-            for gate, w, s in zip(decay, weights_after, momentum_after, strict=True)
-        ],
-        decay_gradient,
-    )
-    for layer in range(len(weights)):
-        _end_of_chunk(
-            layer,
-            (weights_after[layer], momentum_after[layer]),
-            (weights[layer], momentum[layer]),
-            decay[layer],
-            written,
-            gradients,
-        )
+    written = write(keys, targets, before[0], network, clip, tape)
+    parts = zip(written.inputs, written.errors, written.clip, *before, decay, strict=True)
+    layers = [Layer(*part) for part in parts]
+    ends = zip(layers, *after, decay_gradient, strict=True)
+    gradients = [_end_of_chunk(*end) for end in ends]
     y = output
-    for layer in range(len(weights) - 1, -1, -1):
-        hidden, slope = queries, None
-        if layer:
-            hidden, slope = network.activation.first(tape.reads[layer - 1])
-        matrices = weights[layer], momentum[layer]
-        y = _read(layer, y, hidden, matrices, decay[layer], written, gradients)
-        y = y if slope is None else y.mul_(slope)
+    for index in range(len(layers) - 1, 0, -1):
+        hidden, slope = network.activation.first(tape.reads[index - 1])
+        y = _read(layers[index], gradients[index], y, hidden).mul_(slope)
+    to_queries = _read(layers[0], gradients[0], y, queries)
     if clip is not None:
-        _clipping(written, gradients)
-    target = _back_propagation(targets, weights, network, written, gradients)
-    new = tuple(gradients.weights), tuple(gradients.momentum)
-    return (y, gradients.inputs[0], target), *new
+        for layer, to in zip(layers, gradients, strict=True):
+            _clipping(layer, to)
+    to_targets = _back_propagation(layers, gradients, written, targets, network)
+    matrices = tuple(to.weights for to in gradients), tuple(to.momentum for to in gradients)
+    return (to_queries, gradients[0].inputs, to_targets), *matrices
 
 
 def _end_of_chunk(
-    layer: int,
-    after: tuple[Tensor, Tensor],
-    before: tuple[Tensor, Tensor],
-    gate: Decay,
-    written: Written,
-    gradients: Gradients,
-) -> None:
-    """Through `W' = a_C W + b_C S - (p e)^T x` and `S' = left S - (r e)^T x`."""
-    x, error, clip = written.inputs[layer], written.errors[layer], written.clip[layer]
-    to, (weights, momentum), (weights_after, momentum_after) = gradients.decay[layer], before, after
-    to.weights[:, -1:] += _inner(weights_after, weights)
-    to.momentum[:, -1:] += _inner(weights_after, momentum)
-    to.momentum_left.add_(_inner(momentum_after, momentum))
+    layer: Layer, weights_after: Tensor, momentum_after: Tensor, to_decay: Decay
+) -> Layer:
+    """Through `W' = a_C W + b_C S - (p e)^T x` and `S' = left S - (r e)^T x`, to new gradients."""
+    x, error, clip, weights, momentum, gate = layer
+    kept, added = gate.weights[:, -1:], gate.momentum[:, -1:]
+    to = Layer(
+        torch.zeros_like(x),
+        torch.zeros_like(error),
+        torch.zeros_like(x[..., :1]),
+        kept * weights_after,
+        torch.addcmul(gate.momentum_left * momentum_after, added, weights_after),
+        to_decay,
+    )
+    to_decay.weights[:, -1:] += _inner(weights_after, weights)
+    to_decay.momentum[:, -1:] += _inner(weights_after, momentum)
+    to_decay.momentum_left.add_(_inner(momentum_after, momentum))
     last = gate.writes[:, -1:].mT
     for scale, matrix, row in (
-        (last, weights_after, to.writes[:, -1:].mT),
-        (gate.surprise, momentum_after, to.surprise),
+        (last, weights_after, to_decay.writes[:, -1:].mT),
+        (gate.surprise, momentum_after, to_decay.surprise),
     ):
-        found = _through_outer(
-            scale * clip, x, error, matrix, gradients.inputs[layer], gradients.errors[layer]
-        )
+        found = _through_outer(scale * clip, x, error, matrix, to.inputs, to.errors)
         row += found * clip
-        gradients.clip[layer].addcmul_(found, scale)
+        to.clip.addcmul_(found, scale)
+    return to
 
 
 def _through_outer(
@@ -134,75 +117,63 @@ def _through_outer(
     return -_rows(error, along)
 
 
-def _read(
-    layer: int,
-    y: Tensor,
-    hidden: Tensor,
-    before: tuple[Tensor, Tensor],
-    gate: Decay,
-    written: Written,
-    gradients: Gradients,
-) -> Tensor:
+def _read(layer: Layer, to: Layer, y: Tensor, hidden: Tensor) -> Tensor:
     """Through `y = a (W h) + b (S h) - A <h, x> e`; returns the gradient with respect to `h`."""
-    x, error, clip = written.inputs[layer], written.errors[layer], written.clip[layer]
-    to, (weights, momentum) = gradients.decay[layer], before
-    outer(gate.weights, y, hidden, gradients.weights[layer], sign=1)
-    outer(gate.momentum, y, hidden, gradients.momentum[layer], sign=1)
+    x, error, clip, weights, momentum, gate = layer
+    outer(gate.weights, y, hidden, to.weights, sign=1)
+    outer(gate.momentum, y, hidden, to.momentum, sign=1)
     start, surprise = y @ weights, y @ momentum
-    to.weights.add_(_rows(hidden, start))
-    to.momentum.add_(_rows(hidden, surprise))
+    to.decay.weights.add_(_rows(hidden, start))
+    to.decay.momentum.add_(_rows(hidden, surprise))
     to_hidden = start.mul_(gate.weights).addcmul_(gate.momentum, surprise)
 
     writes, scores, along = gate.writes * clip.mT, hidden @ x.mT, y @ error.mT
-    gradients.errors[layer].baddbmm_((scores * writes).mT, y, alpha=-1)
+    to.errors.baddbmm_((scores * writes).mT, y, alpha=-1)
     to_scores = along * writes
     to_hidden.baddbmm_(to_scores, x, alpha=-1)
-    gradients.inputs[layer].baddbmm_(to_scores.mT, hidden, alpha=-1)
+    to.inputs.baddbmm_(to_scores.mT, hidden, alpha=-1)
     along.mul_(scores)
-    to.writes.addcmul_(along, clip.mT, value=-1)
-    gradients.clip[layer].sub_((along * gate.writes).sum(dim=1)[..., None])
+    to.decay.writes.addcmul_(along, clip.mT, value=-1)
+    to.clip.sub_((along * gate.writes).sum(dim=1)[..., None])
     return to_hidden
 
 
-def _clipping(written: Written, gradients: Gradients) -> None:
+def _clipping(layer: Layer, to: Layer) -> None:
     """Through `c = clip / (|x| |e|)` where it binds."""
-    for x, error, clip, to_x, to_error, to_clip in zip(
-        written.inputs, written.errors, written.clip, *gradients[:3], strict=True
-    ):
-        binding = torch.where(clip < 1, -to_clip * clip, 0)
-        for vector, to in ((x, to_x), (error, to_error)):
-            square = _rows(vector, vector).clamp_min(torch.finfo(vector.dtype).tiny)
-            to.addcmul_(binding / square, vector)
+    binding = torch.where(layer.clip < 1, -to.clip * layer.clip, 0)
+    for vector, gradient in ((layer.inputs, to.inputs), (layer.errors, to.errors)):
+        square = _rows(vector, vector).clamp_min(torch.finfo(vector.dtype).tiny)
+        gradient.addcmul_(binding / square, vector)
 
 
 def _back_propagation(
-    targets: Tensor,
-    weights: Matrices,
-    network: MemoryNetwork,
+    layers: Sequence[Layer],
+    gradients: Sequence[Layer],
     written: Written,
-    gradients: Gradients,
+    targets: Tensor,
+    network: MemoryNetwork,
 ) -> Tensor:
     """Through the errors up to the loss and the inputs down to the keys; returns the targets'."""
-    to_error, to_input, to_weights = gradients.errors, gradients.inputs, gradients.weights
-    to_z, slopes = list[Tensor](), list[Tensor]()
-    for layer, propagated in enumerate(written.propagated):
-        z = written.preactivations[layer]
-        _, slope, curvature = network.activation.second(z)
-        to_z.append(curvature.mul_(propagated).mul_(to_error[layer]))
-        slopes.append(slope)
-        to_propagated = to_error[layer].mul_(slope)
-        to_error[layer + 1].baddbmm_(to_propagated, weights[layer + 1].mT)
-        to_weights[layer + 1].baddbmm_(written.errors[layer + 1].mT, to_propagated)
+    to_z = list[Tensor]()
+    hidden = zip(written.preactivations, written.inputs[1:], written.slopes, strict=False)
+    for index, (z, value, slope) in enumerate(hidden):
+        to, above = gradients[index], gradients[index + 1]
+        curvature = network.activation.curvature(z, value, slope)
+        to_z.append(curvature.mul_(written.propagated[index]).mul_(to.errors))
+        to_propagated = to.errors.mul_(slope)
+        above.errors.baddbmm_(to_propagated, layers[index + 1].weights.mT)
+        above.weights.baddbmm_(layers[index + 1].errors.mT, to_propagated)
     with torch.enable_grad():
         top = [x.detach().requires_grad_() for x in (written.preactivations[-1], targets)]
         error = network.output_error(*top)
-    last, to_targets = torch.autograd.grad(error, top, to_error[-1])
+    last, to_targets = torch.autograd.grad(error, top, gradients[-1].errors)
     to_z.append(last)
-    for layer in range(len(weights) - 1, -1, -1):
-        to_weights[layer].baddbmm_(to_z[layer].mT, written.inputs[layer])
-        to_input[layer].baddbmm_(to_z[layer], weights[layer])
-        if layer:
-            to_z[layer - 1].addcmul_(to_input[layer], slopes[layer - 1])
+    for index in range(len(layers) - 1, -1, -1):
+        to = gradients[index]
+        to.weights.baddbmm_(to_z[index].mT, layers[index].inputs)
+        to.inputs.baddbmm_(to_z[index], layers[index].weights)
+        if index:
+            to_z[index - 1].addcmul_(to.inputs, written.slopes[index - 1])
     return to_targets
 
 

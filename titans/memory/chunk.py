@@ -30,6 +30,7 @@ class Written(NamedTuple):
     Attributes:
         preactivations: `z_l = W_l x_l`.
         propagated: `u_l = W_{l+1}^T e_{l+1}`, of which `e_l = u_l act'(z_l)`.
+        slopes: `act'(z_l)`.
         inputs: `x_l`.
         errors: `e_l`.
         clip: `c_l`.
@@ -37,6 +38,7 @@ class Written(NamedTuple):
 
     preactivations: list[Tensor]
     propagated: list[Tensor]
+    slopes: list[Tensor]
     inputs: list[Tensor]
     errors: list[Tensor]
     clip: list[Tensor]
@@ -75,7 +77,7 @@ def write(
         propagated.insert(0, u)
         errors.insert(0, u * slopes[layer])
     factors = [_clip(x, error, clip) for x, error in zip(inputs, errors, strict=True)]
-    return Written(preactivations, propagated, inputs, errors, factors)
+    return Written(preactivations, propagated, slopes, inputs, errors, factors)
 
 
 def forward(

@@ -29,7 +29,7 @@ def decays(forget: Tensor, momentum: Tensor, step: Tensor) -> Decay:
 
     Args:
         forget: `alpha` `[1 | layers, batch * heads, chunks, C]`.
-        momentum: `eta`, likewise.
+        momentum: `eta`, likewise; one gate for all layers goes with several of another.
         step: `theta`, likewise.
     """
     forget, momentum, step = torch.broadcast_tensors(forget, momentum, step)

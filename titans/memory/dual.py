@@ -73,7 +73,7 @@ def memorize(
     batch, heads, time, _ = keys.shape
     targets = values - keys if network.residual else values
     sequences = [x.flatten(0, 1) for x in (queries, keys, targets)]
-    gates = torch.broadcast_tensors(*(_layers_first(gate) for gate in (forget, momentum, step)))
+    gates = [_layers_first(gate) for gate in (forget, momentum, step)]
     memory = [w.flatten(0, 1) for part in state for w in part]
 
     whole = time - time % chunk_size

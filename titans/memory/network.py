@@ -30,12 +30,12 @@ class Activation(NamedTuple):
     Attributes:
         value: the function.
         first: the function and its slope.
-        second: the function, its slope and its curvature.
+        curvature: of an input, given the function and its slope there.
     """
 
     value: Callable[[Tensor], Tensor]
     first: Callable[[Tensor], tuple[Tensor, Tensor]]
-    second: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+    curvature: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def _silu_first(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,26 +44,26 @@ def _silu_first(x: Tensor) -> tuple[Tensor, Tensor]:
     return value, torch.lerp(value, torch.ones_like(x[..., :1]), gate)
 
 
-def _silu_second(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    gate = torch.sigmoid(x)
-    value = x * gate
-    slope = torch.lerp(value, torch.ones_like(x[..., :1]), gate)
+def _silu_curvature(x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
     curvature = (2 * slope).sub_(value)
-    return value, slope, curvature.addcmul_(gate, curvature, value=-1)
+    return curvature.addcmul_(torch.sigmoid(x), curvature, value=-1)
+
+
+def _gelu_density(x: Tensor) -> Tensor:
+    return torch.exp(-0.5 * x * x) * (0.5 / torch.pi) ** 0.5
 
 
 def _gelu_first(x: Tensor) -> tuple[Tensor, Tensor]:
-    return _gelu_second(x)[:2]
-
-
-def _gelu_second(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    density = torch.exp(-0.5 * x * x) * (0.5 / torch.pi) ** 0.5
     below = 0.5 * (1 + torch.erf(x * 0.5**0.5))
-    return F.gelu(x), below + x * density, density * (2 - x * x)
+    return F.gelu(x), below + x * _gelu_density(x)
 
 
-SILU = Activation(F.silu, _silu_first, _silu_second)
-GELU = Activation(F.gelu, _gelu_first, _gelu_second)
+def _gelu_curvature(x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    return _gelu_density(x) * (2 - x * x)
+
+
+SILU = Activation(F.silu, _silu_first, _silu_curvature)
+GELU = Activation(F.gelu, _gelu_first, _gelu_curvature)
 
 
 @dataclass(frozen=True)
