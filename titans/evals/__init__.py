@@ -1,6 +1,8 @@
-"""Evaluations: callables that turn a trained task into scores."""
+"""Evaluations: callables that turn a task into scores."""
 
 from titans.evals.generate import generate
 from titans.evals.needle import Needle
+from titans.evals.score import Score
+from titans.evals.throughput import Throughput
 
-__all__ = ["Needle", "generate"]
+__all__ = ["Needle", "Score", "Throughput", "generate"]

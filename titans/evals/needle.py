@@ -8,6 +8,7 @@ from typing import Protocol
 from rich.progress import track
 
 from titans.evals.generate import generate
+from titans.evals.score import Score
 from titans.models import LanguageModel
 from titans.tasks import NextToken
 
@@ -49,8 +50,8 @@ class Needle:
     ) -> None:
         self.prompts, self.new_tokens, self.batch, self.piece = prompts, new_tokens, batch, piece
 
-    def __call__(self, task: NextToken) -> Iterator[tuple[str, float, int, float]]:
-        """Yields (score's name, percent, prompts, seconds) one after the other."""
+    def __call__(self, task: NextToken) -> Iterator[Score]:
+        """Yields percents one after the other, with the prompts and the seconds behind each."""
         network = task.network.eval()
         for name, prompts in self.prompts:
             began = time.monotonic()
@@ -61,7 +62,9 @@ class Needle:
                 self._score(network, batch)
                 for batch in track(batches, name, transient=True, disable=not sys.stdout.isatty())
             ]
-            yield name, 100 * sum(hits) / len(ordered), len(ordered), time.monotonic() - began
+            seconds = round(time.monotonic() - began, 2)
+            counts = {"prompts": len(ordered), "seconds": seconds}
+            yield Score(name, 100 * sum(hits) / len(ordered), counts)
 
     def _score(self, network: LanguageModel, batch: Sequence[Prompt]) -> float:
         outputs = generate(
