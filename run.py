@@ -2,7 +2,6 @@
 
 import logging
 import os
-import resource
 import sys
 import time
 import warnings
@@ -19,10 +18,11 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.beside import show
+from experiments.beside import listed, number, show
 from experiments.overrides import check_types
 from experiments.provenance import commit, machine, versions
 from experiments.record import FAILED, FINISHED, Record, RecordError
+from experiments.table import selecting
 
 log = logging.getLogger("titans")
 RECORD_NOTE = "record.txt"
@@ -66,6 +66,9 @@ def check(config: DictConfig) -> None:
     for folder in (config.records, config.output_dir):
         if not os.access(folder, os.W_OK):
             raise Halted(f"Nothing can be written to {folder}: make it writable, or name another.")
+    if config.task.data is None and (config.resume or config.evaluate_only):
+        task = HydraConfig.get().runtime.choices.task
+        raise Halted(f"task={task} trains nothing: leave out resume and evaluate_only.")
     for path in (config.evaluate_only, last(config) if config.resume else None):
         if path and not Path(path).is_file():
             raise Halted(f"There is no checkpoint at {path}: train first, or name another file.")
@@ -101,7 +104,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         )
         trainer = Trainer(
             **OmegaConf.to_container(config.hardware.trainer, resolve=True),
-            max_steps=config.task.steps,
+            max_steps=config.task.get("steps", 0),
             # Lightning counts an interrupted epoch as done; the sampler knows the step.
             max_epochs=-1,
             gradient_clip_val=1.0,
@@ -118,7 +121,8 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         elif config.resume:
             task.on_load_checkpoint(load_checkpoint(last(config)))
         data, evaluations = make(config.task.data), make(config.task.evaluations)
-        data.setup()
+        if data is not None:
+            data.setup()
         return task, data, evaluations, trainer
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
@@ -139,13 +143,16 @@ def identity(config: DictConfig) -> dict[str, Any]:
 
 def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> None:
     """Trains or loads, scores, and writes the record as scores come in."""
+    from titans.evals.measure import high_water
+
     began = time.monotonic()
     record = Record(
         **identity(config),
+        settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit(),
         versions=versions(),
-        machine=machine(device_name(trainer)),
+        machine=machine(**device(trainer)),
         status=FAILED,
         error="did not finish",
     )
@@ -154,13 +161,12 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         record = train(config, record, task, data, trainer)
         task.to(trainer.strategy.root_device)
         for evaluation in evaluations.values():
-            for name, score, prompts, seconds in evaluation(task):
-                log.info("%s  %.1f  (%d prompts, %.0f s)", name, score, prompts, seconds)
-                counts = {f"prompts/{name}": prompts, f"seconds/{name}": round(seconds, 2)}
+            for name, value, counts in evaluation(task):
+                log.info("%s  %s  (%s)", name, number(value), listed(counts))
                 record = replace(
                     record,
-                    scores=record.scores | {name: round(score, 4)},
-                    counts=record.counts | counts,
+                    scores=record.scores | {name: round(value, 4)},
+                    counts=record.counts | {f"{c}/{name}": n for c, n in counts.items()},
                     seconds=round(time.monotonic() - began, 1),
                 )
                 path = keep(record, config, path)
@@ -169,12 +175,11 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         record = replace(record, error=f"{type(error).__name__}: {error}"[:500])
         raise
     finally:
-        # In bytes on a Mac, in units of 1,024 elsewhere.
-        unit = 2**20 if sys.platform == "darwin" else 2**10
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        # What measures memory restarts the high-water mark: only a training has one.
+        peak = {} if data is None else {"peak_memory_mb": round(high_water(), 1)}
         record = replace(
             record,
-            counts=record.counts | {"peak_memory_mb": round(peak, 1)},
+            counts=record.counts | peak,
             seconds=round(time.monotonic() - began, 1),
         )
         report(record, trainer)
@@ -206,6 +211,9 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
 
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+    parameters = sum(p.numel() for p in task.network.parameters())
+    if data is None:
+        return replace(record, counts={"parameters": parameters})
     if config.evaluate_only:
         overrides = [*task.restored["overrides"], *record.overrides]
         record = replace(record, seed=task.restored["seed"], overrides=overrides)
@@ -221,19 +229,17 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
                 f"Stopped at step {trainer.global_step}; the same command with resume=true goes on."
             )
         log.info("checkpoint: %s", os.path.relpath(last(config)))
-    parameters = sum(p.numel() for p in task.network.parameters())
     counts = {"parameters": parameters, "tokens": task.tokens_seen, "steps": task.steps_taken}
     return replace(record, counts=counts)
 
 
-def device_name(trainer: Any) -> str:
-    """What computes, as its driver calls it."""
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        import torch
+def device(trainer: Any) -> dict[str, Any]:
+    """What computes, as its driver calls it, and how."""
+    import torch
 
-        return str(torch.cuda.get_device_name(device))
-    return str(device.type)
+    root = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(root) if root.type == "cuda" else root.type
+    return {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
 
 
 def report(record: Record, trainer: Any) -> None:
@@ -242,7 +248,7 @@ def report(record: Record, trainer: Any) -> None:
     for logger in trainer.loggers:
         logger.log_metrics({f"score/{k}": v for k, v in record.scores.items() if v is not None})
         if hasattr(logger, "log_table"):
-            rows = [[k, v, record.counts[f"prompts/{k}"]] for k, v in record.scores.items()]
+            rows = [[k, v, record.counts.get(f"prompts/{k}")] for k, v in record.scores.items()]
             logger.log_table("scores", columns=["score", "value", "prompts"], data=rows)
         logger.finalize("success")
         getattr(logger.experiment, "finish", lambda: None)()

@@ -8,6 +8,7 @@ from math import sqrt
 from pathlib import Path
 from statistics import fmean
 
+from experiments.provenance import machine_name
 from experiments.record import FINISHED, Record
 from experiments.table import CONF, Cell, Table
 
@@ -45,12 +46,13 @@ class Score:
 
 @dataclass(frozen=True)
 class Block:
-    """Runs of one scale and one budget, and the cells they fill."""
+    """Runs of one scale, one budget and, where it matters, one machine; and what they fill."""
 
     scale: str
     tokens: float | None
     records: tuple[Record, ...]
     scores: Mapping[Cell, Score]
+    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,8 @@ class Comparison:
         measured = {(cell, block.scale) for block in blocks for cell in block.scores}
         return [
             cell
-            for cell in self.table.cells
-            if cell.run
-            and cell not in self.paper.scores
+            for cell in self.table.measurable
+            if cell not in self.paper.scores
             and (cell, cell.run.get("scale")) not in measured
         ]
 
@@ -101,14 +102,14 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     different seeds give mean and deviation.
     """
     keys = sorted(table.selects - {"scale"})
-    wanted = {_wanted(cell, keys) for cell in table.cells if cell.run}
+    wanted = {_wanted(cell, keys) for cell in table.measurable}
     relevant = [record for record in records if _selection(record, keys) in wanted]
     finished = [record for record in relevant if record.status == FINISHED]
     recipe = [record for record in finished if not recipe_changes(table, record)]
     at_scale = [record for record in recipe if record.choices.get("scale") in table.paper_scale]
     return Comparison(
         table=table,
-        paper=_block("", None, table.cells, keys, at_scale, exact=True),
+        paper=_block("", None, table, keys, at_scale, exact=True),
         reduced=_reduced(table, keys, recipe),
         changed=tuple(record for record in finished if recipe_changes(table, record)),
         failed=tuple(record for record in relevant if record.status != FINISHED),
@@ -138,15 +139,16 @@ def _selection(record: Record, keys: Sequence[str]) -> Selection:
 
 
 def _reduced(table: Table, keys: Sequence[str], recipe: Iterable[Record]) -> tuple[Block, ...]:
-    scales: dict[str, list[Record]] = defaultdict(list)
+    apart: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in recipe:
         scale = record.choices.get("scale", "")
+        machine = machine_name(record.machine, record.versions) if table.by_machine else ""
         if scale not in table.paper_scale:
-            scales[scale].append(record)
+            apart[scale, machine].append(record)
     blocks = [
-        _block(scale, budget[0].counts.get("tokens"), table.cells, keys, budget)
-        for scale in sorted(scales)
-        for budget in _budgets(scales[scale])
+        _block(scale, budget[0].counts.get("tokens"), table, keys, budget, machine=machine)
+        for scale, machine in sorted(apart)
+        for budget in _budgets(apart[scale, machine])
     ]
     return tuple(block for block in blocks if block.scores)
 
@@ -169,10 +171,11 @@ def _budgets(records: Iterable[Record]) -> list[list[Record]]:
 def _block(
     scale: str,
     tokens: float | None,
-    cells: Iterable[Cell],
+    table: Table,
     keys: Sequence[str],
     records: Iterable[Record],
     exact: bool = False,
+    machine: str = "",
 ) -> Block:
     """Fill cells; `exact` asks for the scale that the cell names."""
     ordered = sorted(records, key=lambda record: (record.when, record.seconds))
@@ -181,7 +184,7 @@ def _block(
         by_selection[_selection(record, keys)].append(record)
     scores: dict[Cell, Score] = {}
     used: dict[str, Record] = {}
-    for cell in (cell for cell in cells if cell.run):
+    for cell in table.measurable:
         runs = [r for r in by_selection[_wanted(cell, keys)] if set(cell.scores) <= set(r.scores)]
         if exact:
             runs = [r for r in runs if r.choices["scale"] == cell.run.get("scale")]
@@ -189,7 +192,7 @@ def _block(
         if newest:
             scores[cell] = _score(cell, newest.values())
             used |= {r.digest: r for r in newest.values()}
-    return Block(scale, tokens, tuple(used.values()), scores)
+    return Block(scale, tokens, tuple(used.values()), scores, machine)
 
 
 def _prompts(cell: Cell, record: Record) -> float:

@@ -56,9 +56,10 @@ def _paper_grid(comparison: Comparison) -> Grid:
     header = [*table.rows, *([""] if ours else []), *_columns(table)]
     printed = _printed(table)
     measured = {cell: _measured(table, score) for cell, score in ours.items()}
-    gap = {cell: f"{ours[cell].mean - cell.paper:+.{table.decimals}f}" for cell in ours}
+    gap = {c: f"{ours[c].mean - c.paper:+.{table.decimals}f}" for c in ours if c in printed}
     lines = []
-    for row, cells in _by_row(table.cells, table.rows, table.columns).items():
+    shown = (*table.cells, *(cell for cell in table.ours if cell in ours))
+    for row, cells in _by_row(shown, table.rows, table.columns).items():
         lines.append([*row, *(["paper"] if ours else []), *_spread(table, cells, printed)])
         if any(cell in ours for cell in cells.values()):
             lines.append([*row, "ours", *_spread(table, cells, measured)])
@@ -71,7 +72,8 @@ def _paper_grid(comparison: Comparison) -> Grid:
 
 def _reduced_grid(table: Table, block: Block) -> Grid:
     rows = tuple(column for column in table.rows if column != "scale")
-    title = f"Reduced scale: {', '.join([block.scale, *_budget(block.records)])}"
+    phrases = [block.scale, *_budget(block.records), *([block.machine] if block.machine else [])]
+    title = f"Reduced scale: {', '.join(phrases)}"
     measured = {cell: _measured(table, score) for cell, score in block.scores.items()}
     by_row = _by_row(block.scores, rows, table.columns)
     lines = [[*row, *_spread(table, cells, measured)] for row, cells in by_row.items()]

@@ -1,65 +1,110 @@
 """A table as a picture: ours at each scale against a column, the paper's dashed."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.compare import Block, Comparison, Score
 from experiments.table import Cell, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Distinct in grey and to colour-blind eyes; the same model has the same colour in all panels.
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#999999", "#000000")
+COLORS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#999999", "#000000"),
+    *("#882255", "#44aa99"),
+)
 
 Lines = Mapping[str, list[tuple[float, float, float]]]
 
 
+class Panel(NamedTuple):
+    """What one pair of axes shows: our scores, a mapping a block, and the paper's numbers."""
+
+    title: str
+    ours: list[Mapping[Cell, Score]]
+    printed: Mapping[Cell, Score]
+
+
 def draw(comparison: Comparison, path: Path) -> None:
-    """Writes a PNG: one panel for each label of the table's first row column.
+    """Writes a PNG: a line for each label of the last row column, against the numeric column.
+
+    Two row columns give a panel for each label of the first. One row column gives one panel; or,
+    where scores depend on the machine, one for the paper and one for each machine of ours.
 
     Args:
-        comparison: A table with two row columns (panels, lines) and one numeric column (x), whose
-            reduced-scale scores are drawn with their spread over seeds.
+        comparison: A table with one or two row columns and one numeric column (x), whose scores
+            are drawn with their spread over seeds.
         path: Where the picture goes.
     """
     from matplotlib.figure import Figure
 
     table = comparison.table
-    panels = list(dict.fromkeys(cell.labels[table.rows[0]] for cell in table.cells))
-    figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
     blocks = [block for block in (comparison.paper, *comparison.reduced) if block.scores]
-    names = dict.fromkeys(c.labels[table.rows[1]] for b in blocks for c in b.scores)
+    panels = _by_machine(table, blocks) if table.by_machine else _by_label(table, blocks)
+    figure = Figure(figsize=(max(6, 4 * len(panels)), 3.6), layout="constrained")
+    names = dict.fromkeys(name for p in panels for ours in p.ours for name in _lines(table, ours))
+    if table.by_machine:
+        names |= dict.fromkeys(_lines(table, panels[0].printed))
     colors = dict(zip(names, cycle(COLORS), strict=False))
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+    grid = figure.subplots(1, len(panels), sharey=not table.by_machine, squeeze=False)
     for axes, panel in zip(grid[0], panels, strict=True):
-        _panel(axes, table, panel, blocks, colors)
+        _draw_panel(axes, table, panel, colors)
     figure.axes[0].set_ylabel(f"{table.value} ({table.unit})")
-    figure.axes[-1].legend(fontsize=7, frameon=False)
-    figure.suptitle(f"{table.title}: ours at {_scales(blocks)}; dashed: the paper, other scale")
+    _legend(figure, outside=table.by_machine)
+    told = "" if table.by_machine else f": ours at {_scales(blocks)}; dashed: the paper, other scale"
+    figure.suptitle(f"{table.title}{told}")
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
-def _panel(
-    axes: "Axes", table: Table, panel: str, blocks: list[Block], colors: Mapping[str, str]
-) -> None:
-    for block in blocks:
-        ours = {c: s for c, s in block.scores.items() if c.labels[table.rows[0]] == panel}
+def _by_label(table: Table, blocks: list[Block]) -> list[Panel]:
+    """A panel for each label of the first of two row columns; of one row column, one panel."""
+
+    def panel(cell: Cell) -> str:
+        return " ".join(cell.labels[column] for column in table.rows[:-1])
+
+    return [
+        Panel(
+            title,
+            [{c: s for c, s in block.scores.items() if panel(c) == title} for block in blocks],
+            _printed(cell for cell in table.cells if panel(cell) == title),
+        )
+        for title in dict.fromkeys(map(panel, table.cells))
+    ]
+
+
+def _by_machine(table: Table, blocks: list[Block]) -> list[Panel]:
+    ours = [
+        Panel(fill(f"ours: {block.scale}, {block.machine}", 48), [block.scores], {})
+        for block in blocks
+    ]
+    return [Panel("the paper: machine not stated", [], _printed(table.cells)), *ours]
+
+
+def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, str]) -> None:
+    for ours in panel.ours:
         for name, points in _lines(table, ours).items():
             x, y, spread = zip(*points, strict=True)
             axes.errorbar(x, y, spread, color=colors[name], marker="o", ms=4, label=name, capsize=2)
-    printed = {c: Score((c.paper,)) for c in table.cells if c.labels[table.rows[0]] == panel}
-    for name, points in _lines(table, printed).items():
+    for name, points in _lines(table, panel.printed).items():
         if name in colors:
             x, y, _ = zip(*points, strict=True)
-            axes.plot(x, y, color=colors[name], linestyle="--", linewidth=1, alpha=0.6)
+            axes.plot(
+                *(x, y), color=colors[name], ls="--", lw=1, alpha=0.6,
+                label=name if table.by_machine else None,
+            )
     ticks = sorted({float(cell.labels[table.columns[0]]) for cell in table.cells})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set(title=panel, xlabel=table.columns[0], ylim=(-4, 104))
+    axes.minorticks_off()
+    axes.set_title(panel.title)
+    axes.set_xlabel(table.columns[0])
+    axes.set_ylim((-4, 104) if table.unit == "%" else (0, None))
     axes.grid(alpha=0.25)
 
 
@@ -67,8 +112,24 @@ def _lines(table: Table, scores: Mapping[Cell, Score]) -> Lines:
     found: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for cell, score in scores.items():
         x = float(cell.labels[table.columns[0]])
-        found[cell.labels[table.rows[1]]].append((x, score.mean, score.deviation or 0.0))
+        found[cell.labels[table.rows[-1]]].append((x, score.mean, score.deviation or 0.0))
     return {name: sorted(points) for name, points in found.items()}
+
+
+def _printed(cells: Iterable[Cell]) -> dict[Cell, Score]:
+    return {cell: Score((cell.paper,)) for cell in cells}
+
+
+def _legend(figure: "Figure", outside: bool) -> None:
+    """In the last panel; or beside all, where no panel has every line."""
+    if not outside:
+        figure.axes[-1].legend(fontsize=7, frameon=False)
+        return
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        found = dict(zip(labels, handles, strict=True)) | found
+    figure.legend(found.values(), found, loc="outside right center", fontsize=7, frameon=False)
 
 
 def _scales(blocks: list[Block]) -> str:

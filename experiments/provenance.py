@@ -3,12 +3,13 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = (
     *("torch", "lightning", "hydra-core", "omegaconf", "wandb"),
-    *("datasets", "lm-eval", "transformers", "tokenizers", "numpy"),
+    *("datasets", "lm-eval", "transformers", "tokenizers", "numpy", "titans-pytorch"),
 )
 # Each run leaves a record in the tree, and a report rewrites pages: neither changes a run.
 _HARMLESS = (":(exclude)experiments/records", ":(exclude)*.md")
@@ -39,14 +40,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def machine(device: str = "cpu") -> dict[str, str | int | float]:
+def machine(
+    device: str = "cpu", threads: int = 0, precision: str = ""
+) -> dict[str, str | int | float]:
     """Facts about this machine that say nothing of who owns it.
 
     Args:
         device: Name of the device that computed, as its driver calls it.
+        threads: How many of its cores the process used.
+        precision: What it computed in, as the trainer calls it.
 
     Returns:
-        `system`, `processor`, `cores` (logical), `memory` (GB, where known) and `device`.
+        `system`, `processor`, `cores` (logical), `memory` (GB, where known), and what was given.
     """
     facts: dict[str, str | int | float] = {
         "system": platform.system(),
@@ -54,8 +59,22 @@ def machine(device: str = "cpu") -> dict[str, str | int | float]:
         "cores": os.cpu_count() or 0,
         "device": device,
     }
+    facts |= {"threads": threads} if threads else {}
+    facts |= {"precision": precision} if precision else {}
     memory = _memory()
     return facts | ({"memory": memory} if memory else {})
+
+
+def machine_name(facts: Mapping[str, object], packages: Mapping[str, str]) -> str:
+    """One line on what a speed was measured with: machine, threads, precision, torch."""
+    parts = [
+        facts.get("device") if facts.get("device") != "cpu" else "",
+        facts.get("processor"),
+        *(f"{facts[count]} {count}" for count in ("cores", "threads") if count in facts),
+        facts.get("precision"),
+        f"torch {packages['torch']}" if "torch" in packages else "",
+    ]
+    return ", ".join(str(part) for part in parts if part)
 
 
 def _git(folder: Path | str, *arguments: str) -> str:

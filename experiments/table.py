@@ -16,6 +16,9 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     paper_scale     options of `scale` that are the paper's; every other scale stands apart
     recipes         options of `experiment` that leave the recipe what it is
     neutral         overrides that only change how a trained model is evaluated
+    ours            column -> labels of rows that we measure and the paper does not have
+    by_machine      whether scores depend on the machine: runs of each stand apart, and the
+                    paper's numbers, whose machine is not stated, beside none of them
     picture         file name of a plot of the scores against the one, numeric column
     notes           text, and the labels of the cells it is about (`at`), if not the whole table
 """
@@ -39,11 +42,11 @@ class TableError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One printed number.
+    """One printed number, or one that is ours alone.
 
     Attributes:
         labels: Column of paper.csv to what stands in it.
-        paper: The number as printed.
+        paper: The number as printed; not a number where the paper has none.
         scores: Scores of a record whose mean is ours; usually one.
         run: Overrides of the run that fills the cell; empty where no run of ours can.
     """
@@ -95,6 +98,13 @@ class Table:
     notes: tuple[Note, ...]
     value: str
     picture: str = ""
+    ours: tuple[Cell, ...] = ()
+    by_machine: bool = False
+
+    @property
+    def measurable(self) -> tuple[Cell, ...]:
+        """Cells that a run of ours could fill."""
+        return tuple(cell for cell in (*self.cells, *self.ours) if cell.run)
 
     def arrow(self, column: tuple[str, ...]) -> str:
         """Which way is better in a column of the page: up, down, or empty where it is mixed."""
@@ -109,6 +119,11 @@ def names(root: Path = HERE) -> list[str]:
     """The folders that hold a table: those of the paper first, extras last."""
     found = (path.parent.name for path in root.glob("*/table.yaml"))
     return sorted(found, key=lambda name: (not name.startswith("table"), name[:1] != "f", name))
+
+
+def selecting(root: Path = HERE) -> set[str]:
+    """The dotted settings, e.g. `model.memory.depth`, by which some table tells runs apart."""
+    return {key for name in names(root) for key in load(root / name).selects if "." in key}
 
 
 def load(folder: Path, edition: str | None = None) -> Table:
@@ -138,12 +153,19 @@ def _table(
     run, selects = spec.pop("run", {}), spec.pop("selects", {})
     edition = edition or own
     shown = [row for row in printed if row.get("version", edition) == edition]
-    cells = []
-    for row in shown:
+
+    def cell(row: Mapping[str, str]) -> Cell:
         scores = _scores(score, means, row)
         overrides = _overrides(run, selects, row) if scores else {}
         labels = {column: label for column, label in row.items() if column != value}
-        cells.append(Cell(labels, float(row[value]), scores, overrides))
+        return Cell(labels, float(row[value]), scores, overrides)
+
+    ours = [
+        row | {column: label, value: "nan"}
+        for column, labels in spec.pop("ours", {}).items()
+        for label in labels
+        for row in _distinct(shown, {column, value})
+    ]
     paper_scale = frozenset(spec.pop("paper_scale", ()))
     notes = tuple(Note(n["text"], _strings(n.get("at", {}))) for n in spec.pop("notes", ()))
     if len(paper_scale) > 1 and "scale" not in selects:
@@ -152,7 +174,8 @@ def _table(
         name=name,
         rows=tuple(spec.pop("rows")),
         columns=tuple(spec.pop("columns")),
-        cells=tuple(cells),
+        cells=tuple(cell(row) for row in shown),
+        ours=tuple(cell(row) for row in ours),
         selects=frozenset({*run, *selects}),
         paper_scale=paper_scale,
         recipes=frozenset(spec.pop("recipes", ())),
@@ -163,13 +186,21 @@ def _table(
     )
 
 
-def _scores(template: str, means: dict[str, list[str]], row: dict[str, str]) -> tuple[str, ...]:
+def _distinct(rows: list[dict[str, str]], without: set[str]) -> list[dict[str, str]]:
+    """What rows say in the other columns, each combination once."""
+    found = [{column: row[column] for column in row if column not in without} for row in rows]
+    return [row for index, row in enumerate(found) if row not in found[:index]]
+
+
+def _scores(
+    template: str, means: dict[str, list[str]], row: Mapping[str, str]
+) -> tuple[str, ...]:
     score = re.sub(r"\{([^}]+)\}", lambda match: row[match[1]], template)
     return tuple(means.get(score, [score] if score else []))
 
 
 def _overrides(
-    run: dict[str, Any], selects: dict[str, dict[str, Any] | None], row: dict[str, str]
+    run: dict[str, Any], selects: dict[str, dict[str, Any] | None], row: Mapping[str, str]
 ) -> dict[str, str]:
     """The run that fills a cell, model first; empty where a label has no run of ours."""
     chosen: dict[str, str] = {}
