@@ -79,8 +79,7 @@ class Comparison:
         return [
             cell
             for cell in self.table.measurable
-            if cell not in self.paper.scores
-            and (cell, cell.run.get("scale")) not in measured
+            if cell not in self.paper.scores and (cell, cell.run.get("scale")) not in measured
         ]
 
     def apart(self) -> int:

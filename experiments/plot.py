@@ -55,10 +55,10 @@ def draw(comparison: Comparison, path: Path) -> None:
     grid = figure.subplots(1, len(panels), sharey=not table.by_machine, squeeze=False)
     for axes, panel in zip(grid[0], panels, strict=True):
         _draw_panel(axes, table, panel, colors)
-    figure.axes[0].set_ylabel(f"{table.value} ({table.unit})")
+    figure.axes[0].set_ylabel(table.unit if table.by_machine else f"{table.value} ({table.unit})")
     _legend(figure, outside=table.by_machine)
-    told = "" if table.by_machine else f": ours at {_scales(blocks)}; dashed: the paper, other scale"
-    figure.suptitle(f"{table.title}{told}")
+    ours = f": ours at {_scales(blocks)}; dashed: the paper, other scale"
+    figure.suptitle(table.title + ("" if table.by_machine else ours))
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
@@ -80,7 +80,7 @@ def _by_label(table: Table, blocks: list[Block]) -> list[Panel]:
 
 def _by_machine(table: Table, blocks: list[Block]) -> list[Panel]:
     ours = [
-        Panel(fill(f"ours: {block.scale}, {block.machine}", 48), [block.scores], {})
+        Panel(fill(f"ours: {block.scale}, {block.machine}", 46), [block.scores], {})
         for block in blocks
     ]
     return [Panel("the paper: machine not stated", [], _printed(table.cells)), *ours]
@@ -94,17 +94,17 @@ def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, s
     for name, points in _lines(table, panel.printed).items():
         if name in colors:
             x, y, _ = zip(*points, strict=True)
-            axes.plot(
-                *(x, y), color=colors[name], ls="--", lw=1, alpha=0.6,
-                label=name if table.by_machine else None,
-            )
+            label = name if table.by_machine else None
+            axes.plot(x, y, color=colors[name], ls="--", lw=1, alpha=0.6, label=label)
     ticks = sorted({float(cell.labels[table.columns[0]]) for cell in table.cells})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
-    axes.set_title(panel.title)
+    axes.set_title(panel.title, fontsize=8 if table.by_machine else "large")
     axes.set_xlabel(table.columns[0])
-    axes.set_ylim((-4, 104) if table.unit == "%" else (0, None))
+    if table.unit == "%":
+        axes.set_ylim(-4, 104)
+    else:
+        axes.set_ylim(bottom=0)
     axes.grid(alpha=0.25)
 
 
@@ -128,7 +128,7 @@ def _legend(figure: "Figure", outside: bool) -> None:
     found: dict[str, Any] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
-        found = dict(zip(labels, handles, strict=True)) | found
+        found |= dict(zip(labels, handles, strict=True))
     figure.legend(found.values(), found, loc="outside right center", fontsize=7, frameon=False)
 
 

@@ -192,9 +192,7 @@ def _distinct(rows: list[dict[str, str]], without: set[str]) -> list[dict[str, s
     return [row for index, row in enumerate(found) if row not in found[:index]]
 
 
-def _scores(
-    template: str, means: dict[str, list[str]], row: Mapping[str, str]
-) -> tuple[str, ...]:
+def _scores(template: str, means: dict[str, list[str]], row: Mapping[str, str]) -> tuple[str, ...]:
     score = re.sub(r"\{([^}]+)\}", lambda match: row[match[1]], template)
     return tuple(means.get(score, [score] if score else []))
 

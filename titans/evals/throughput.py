@@ -94,9 +94,7 @@ class Throughput:
         device = next(task.network.parameters()).device
         vocabulary = task.network.embedding.num_embeddings
         tokens = torch.randint(vocabulary, (batch, length + 1)).to(device)
-        workloads = Workloads(
-            task, dtype=self.dtype, new_tokens=self.new_tokens, piece=self.piece
-        )
+        workloads = Workloads(task, dtype=self.dtype, new_tokens=self.new_tokens, piece=self.piece)
         with within_free_memory(device):
             call, steps = MODES[mode](workloads, tokens)
             runs = timings(call, device, runs=self.repeats)
