@@ -49,6 +49,9 @@ class TitansPytorch(Mixer):
             mem_model_norm_add_residual=False,
             default_model_kwargs={"depth": depth, "expansion_factor": expansion},
         )
+        for parameter in self.memory.parameters():
+            # The package makes the heads' weights as views of one, which no optimiser can step.
+            parameter.data = parameter.data.contiguous()
 
     def forward(self, x: Sequence, state: Any = None) -> tuple[Sequence, Any]:
         """`[batch, time, dim]` to the same, and the package's own state."""
