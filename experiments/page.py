@@ -60,10 +60,11 @@ def _paper_grid(comparison: Comparison) -> Grid:
     lines = []
     shown = (*table.cells, *(cell for cell in table.ours if cell in ours))
     for row, cells in _by_row(shown, table.rows, table.columns).items():
-        lines.append([*row, *(["paper"] if ours else []), *_spread(table, cells, printed)])
-        if any(cell in ours for cell in cells.values()):
-            lines.append([*row, "ours", *_spread(table, cells, measured)])
-            lines.append([*row, "difference", *_spread(table, cells, gap)])
+        kinds = {"paper": printed, "ours": measured, "difference": gap}
+        for kind, texts in kinds.items():
+            if any(cell in texts for cell in cells.values()):
+                spread = _spread(table, cells, texts)
+                lines.append([*row, *([kind] if ours else []), *spread])
     remarks = [f"[{i}] {note.text}" if note.at else note.text for i, note in _numbered(table)]
     budget = _budget(comparison.paper.records)
     remarks += [f"Ours: {', '.join([*budget, _LEGEND])}"] if ours else []

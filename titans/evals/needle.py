@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.progress import track
 
@@ -13,6 +13,7 @@ from titans.models import LanguageModel
 from titans.tasks import NextToken
 
 
+@runtime_checkable
 class Prompt(Protocol):
     """A question whose answers are known."""
 
@@ -20,6 +21,7 @@ class Prompt(Protocol):
     answers: list[str]
 
 
+@runtime_checkable
 class Prompts(Protocol):
     """Where the prompts come from."""
 
