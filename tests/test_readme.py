@@ -27,9 +27,14 @@ SMALL = [
 ]
 
 
+THROUGHPUT = ["task.lengths=[64]", "task.tokens=64", "hardware.threads=1", "logger=csv"]
+
+
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    small = [*SMALL, f"records={folder}/records", f"hydra.sweep.dir={folder}/outputs"]
-    if not any(word.startswith("task.lengths") for word in command):
+    untrained = "task=throughput" in command
+    small = THROUGHPUT if untrained else SMALL
+    small = [*small, f"records={folder}/records", f"hydra.sweep.dir={folder}/outputs"]
+    if not untrained and not any(word.startswith("task.lengths") for word in command):
         small.append("task.lengths=[1024]")
     if "-m" in command:
         small = [word.replace("{128: 0}", "{128:0}") for word in small]
