@@ -25,7 +25,7 @@ class GatedOutput(nn.Module):
 
     def forward(self, y: Float[Tensor, "batch heads time head"], x: Sequence) -> Sequence:
         """`y` `[batch, heads, time, head]` and `x` `[batch, time, dim]` to `x`'s shape."""
-        heads: Tensor = self.norm(y)
+        heads: Tensor = self.norm(y.to(x.dtype))
         return self.output(merge_heads(heads) * F.silu(self.gate(x)))
 
 

@@ -52,8 +52,8 @@ class HGRN2(Mixer):
         parts = self.projection(x).split(self.widths, dim=-1)
         queries, gate, values = (split_heads(part, self.heads) for part in parts)
         log_forget, keys = self._forget(gate)
-        y, state = linear_attention(F.silu(queries), keys.to(x.dtype), values, log_forget, state)
-        return self.output(self.norm(merge_heads(y))), state
+        y, state = linear_attention(F.silu(queries), keys, values, log_forget, state)
+        return self.output(self.norm(merge_heads(y).to(x.dtype))), state
 
     def _forget(self, gate: HeadSequence) -> tuple[HeadSequence, HeadSequence]:
         """`log f` and `1 - f`, both without a difference that could lose digits."""

@@ -24,8 +24,8 @@ class Mamba2(Mixer):
     """Mamba2 (arXiv:2405.21060, section 7.1).
 
     `S_t = exp(d_t A) S_{t-1} + B_t (d_t x_t)^T`, `y_t = S_t^T C_t + D x_t`, with
-    `d_t = softplus(W_d x_t + b)`, and `A < 0` and `D` one number a head. All heads
-    share `B` and `C`.
+    `d_t = softplus(W_d x_t + b)`, and `A < 0` and `D` one number a head. All heads share
+    `B` and `C`.
 
     Args:
         dim: width of input and output.
@@ -81,8 +81,8 @@ class Mamba2(Mixer):
         values = (inputs * step[..., None]).to(inputs.dtype)
         space = state.space if state else None
         y, space = linear_attention(queries[:, None], keys[:, None], values, log_decay, space)
-        y = merge_heads(y + self.skip * inputs)
-        return self.output(self.norm(y * F.silu(self.gate(x)))), Mamba2State(space, past)
+        y = merge_heads(y + self.skip * inputs) * F.silu(self.gate(x))
+        return self.output(self.norm(y.to(x.dtype))), Mamba2State(space, past)
 
     def _steps(self, x: Sequence) -> tuple[Tensor, Tensor]:
         """`d` and `d A`, both `[batch, heads, time]` in float32 or better."""
