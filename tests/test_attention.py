@@ -277,3 +277,12 @@ def test_the_combination_is_a_gated_product() -> None:
     right = normal(m, combine.memory_norm, combine.memory_offset)
     expected = (left * F.silu(right)) @ combine.output.weight.T
     torch.testing.assert_close(combine(y, m), expected, atol=1e-10, rtol=0)
+
+
+@torch.no_grad()
+def test_a_window_keeps_nothing_else_alive() -> None:
+    module = make(window=5)
+    state = None
+    for time in (TIME, 1, 3):
+        _, state = module(inputs(time), state)
+        assert all(part.untyped_storage().nbytes() == part.nbytes for part in state)

@@ -16,10 +16,17 @@ class Projection(nn.Module):
         out: width of the output.
         convolution: tokens that the convolution sees, the current one included; 0 for none.
         activation: whether SiLU follows.
+        bias: whether the convolution adds one.
     """
 
     def __init__(
-        self, dim: int, out: int, *, convolution: int = 4, activation: bool = True
+        self,
+        dim: int,
+        out: int,
+        *,
+        convolution: int = 4,
+        activation: bool = True,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         self.activation = F.silu if activation else nn.Identity()
@@ -27,6 +34,7 @@ class Projection(nn.Module):
         self.kernel = nn.Parameter(torch.zeros(convolution, out)) if convolution else None
         if self.kernel is not None:
             nn.init.uniform_(self.kernel, -(convolution**-0.5), convolution**-0.5)
+        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
 
     def forward(
         self, x: Sequence, past: Float[Tensor, "batch past out"] | None = None
@@ -34,7 +42,7 @@ class Projection(nn.Module):
         """Projects `[batch, time, dim]` to `[batch, time, out]`; `past` continues a sequence."""
         projected = self.linear(x)
         if self.kernel is None:
-            return self.activation(projected), projected[:, :0]
+            return self.activation(projected), projected.new_empty(len(x), 0, projected.shape[-1])
         width, time = len(self.kernel), x.shape[1]
         if past is None:
             past = projected.new_zeros(x.shape[0], width - 1, projected.shape[-1])
@@ -43,7 +51,10 @@ class Projection(nn.Module):
         for lag in range(1, width):
             start = width - 1 - lag
             mixed = torch.addcmul(mixed, padded[:, start : start + time], self.kernel[-1 - lag])
-        return self.activation(mixed), padded[:, time:]
+        if self.bias is not None:
+            mixed = mixed + self.bias
+        # A copy, so that the whole sequence is not kept with its end.
+        return self.activation(mixed), padded[:, time:].clone()
 
 
 def split_heads(

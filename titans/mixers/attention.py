@@ -14,7 +14,10 @@ from titans.shapes import HeadSequence, Sequence
 
 
 class AttentionState(NamedTuple):
-    """Keys (not yet rotated) and values still in view, and the past of the convolutions."""
+    """Keys and values still in view, and the past of the convolutions.
+
+    The keys are rotated where all of them stay in view, and not yet where a window moves on.
+    """
 
     keys: HeadSequence
     values: HeadSequence
@@ -59,6 +62,8 @@ class Attention(Mixer):
         """Attends from each token to those in view. `[batch, time, dim]` to the same."""
         projected, past = self.projection(x, state.past if state else None)
         queries, keys, values = (split_heads(p, self.heads) for p in projected.chunk(3, dim=-1))
+        if self.window is None:
+            keys = rotate(keys, state.keys.shape[2] if state else 0)
         if state:
             keys = torch.cat([state.keys, keys], dim=2)
             values = torch.cat([state.values, values], dim=2)
@@ -67,13 +72,19 @@ class Attention(Mixer):
         else:
             mixed = self._sliding(queries, keys, values, self.window)
             seen = max(0, keys.shape[2] - self.window + 1)
-            keys, values = keys[:, :, seen:], values[:, :, seen:]
+            # Copies, so that the keys out of view are not kept with those in view.
+            keys, values = keys[:, :, seen:].clone(), values[:, :, seen:].clone()
         return self.output(merge_heads(mixed)), AttentionState(keys, values, past)
 
     def _full(self, queries: Tensor, keys: Tensor, values: Tensor) -> HeadSequence:
-        earlier = keys.shape[2] - queries.shape[2]
-        mask = causal_mask(queries.shape[2], earlier, queries.device)
-        return self._attend(queries, keys, values, mask, earlier)
+        """Positions count from the beginning; the keys have theirs already."""
+        time = queries.shape[2]
+        earlier = keys.shape[2] - time
+        turned = rotate(queries, earlier)
+        if not self.persistent.shape[2] and (not earlier or time == 1):
+            return F.scaled_dot_product_attention(turned, keys, values, is_causal=time > 1)
+        mask = causal_mask(time, earlier, queries.device)
+        return self._attend(queries, turned, keys, values, mask)
 
     def _sliding(self, queries: Tensor, keys: Tensor, values: Tensor, window: int) -> HeadSequence:
         """Cuts the queries into blocks of a window; each sees its own block and the one before."""
@@ -95,22 +106,20 @@ class Attention(Mixer):
         mask = (in_view & exists)[:, None].repeat(batch, 1, 1, 1)
         # The flash kernel takes four axes and no more.
         queries, keys, values = (x.transpose(1, 2).flatten(0, 1) for x in (queries, keys, values))
-        mixed = self._attend(queries, keys, values, mask, window - 1)
+        mixed = self._attend(queries, rotate(queries, window - 1), rotate(keys), values, mask)
         mixed = mixed.view(batch, blocks, heads, size, width).transpose(1, 2)
         return mixed.flatten(2, 3)[:, :, :time]
 
     def _attend(
-        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, first: int
+        self, queries: Tensor, turned: Tensor, keys: Tensor, values: Tensor, mask: Tensor
     ) -> HeadSequence:
-        """Attention with rotated positions, the first query standing at key number `first`."""
+        """Attention from the `turned` queries to keys that are rotated, and to persistent ones."""
         if not self.persistent.shape[2]:
-            return F.scaled_dot_product_attention(
-                rotate(queries, first), rotate(keys), values, attn_mask=mask
-            )
+            return F.scaled_dot_product_attention(turned, keys, values, attn_mask=mask)
         # Persistent keys have no position: they meet the query in channels that are not rotated.
         width = queries.shape[-1]
-        queries = torch.cat([rotate(queries, first), queries], dim=-1)
-        keys, values = (F.pad(x, (0, width)) for x in (rotate(keys), values))
+        queries = torch.cat([turned, queries], dim=-1)
+        keys, values = (F.pad(x, (0, width)) for x in (keys, values))
         prefix = F.pad(self.persistent[0], (width, 0)), F.pad(self.persistent[1], (0, width))
         return attend(queries, keys, values, mask, prefix, scale=width**-0.5)[..., :width]
 
