@@ -5,6 +5,7 @@ from titans.mixers.lmm import LMM
 from titans.mixers.mac import MAC
 from titans.mixers.mag import MAG
 from titans.mixers.mal import MAL
+from titans.mixers.mamba import Mamba
 from titans.mixers.mixer import Mixer
 
-__all__ = ["LMM", "MAC", "MAG", "MAL", "Attention", "Mixer"]
+__all__ = ["LMM", "MAC", "MAG", "MAL", "Attention", "Mamba", "Mixer"]

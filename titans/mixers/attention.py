@@ -53,7 +53,9 @@ class Attention(Mixer):
             raise ValueError(f"a window of {window} tokens sees nothing: set 1 or more")
         self.heads, self.window = heads, window
         self.projection = Projection(dim, 3 * dim, convolution=convolution, activation=False)
-        self.persistent = nn.Parameter(torch.randn(2, heads, persistent, dim // heads) * 0.02)
+        prefix = torch.randn(2, heads, persistent, dim // heads) * 0.02
+        # An empty parameter would never have a gradient, and distributed training waits for it.
+        self.persistent: Tensor = nn.Parameter(prefix) if persistent else prefix
         self.output = nn.Linear(dim, dim, bias=False)
 
     def forward(
