@@ -2,6 +2,7 @@
 
 from titans.mixers.attention import Attention
 from titans.mixers.based import Based
+from titans.mixers.hyena import Hyena
 from titans.mixers.lmm import LMM
 from titans.mixers.mac import MAC
 from titans.mixers.mag import MAG
@@ -9,4 +10,4 @@ from titans.mixers.mal import MAL
 from titans.mixers.mamba import Mamba
 from titans.mixers.mixer import Mixer
 
-__all__ = ["LMM", "MAC", "MAG", "MAL", "Attention", "Based", "Mamba", "Mixer"]
+__all__ = ["LMM", "MAC", "MAG", "MAL", "Attention", "Based", "Hyena", "Mamba", "Mixer"]
