@@ -51,3 +51,16 @@ def test_begins_as_theirs() -> None:
     assert (steps > 0.99e-3).all()
     assert (steps < 0.101).all()
     assert mixer.step.weight.abs().max() <= theirs.time_step_rank**-0.5
+
+
+@torch.no_grad()
+def test_states_are_precise_under_autocast() -> None:
+    torch.manual_seed(0)
+    mixer, x = Mamba(DIM, state=STATE), torch.randn(2, 50, DIM)
+    expected, _ = mixer(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        first, state = mixer(x[:, :33])
+        second, state = mixer(x[:, 33:], state)
+    assert state.scan.dtype == torch.float32
+    found = torch.cat([first, second], dim=1).float()
+    torch.testing.assert_close(found, expected, atol=3e-2, rtol=3e-2)

@@ -57,7 +57,7 @@ class ImplicitFilter(nn.Module):
 
     def forward(self) -> Float[Tensor, "length dim"]:
         """The kernel, the present first."""
-        weight = self.mlp[0].weight
+        weight = next(self.parameters())
         step = torch.arange(self.length, device=weight.device, dtype=weight.dtype)[:, None]
         position = step / max(self.length - 1, 1)
         angle = 2 * math.pi * step / self.length * torch.tensor([1e-4, 1.0]).to(step)
