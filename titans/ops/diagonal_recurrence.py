@@ -55,15 +55,16 @@ class _Recurrence(torch.autograd.Function):
 def _run(decay: Tensor, inputs: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
     """All states, from the first token on, or from the last one back."""
     states = torch.empty_like(inputs)
+    # Step i holds token i of every lane.
     apart = (x.unflatten(1, (-1, LANE)).unbind(2) for x in (decay, inputs, states))
-    lanes = list(zip(*apart, strict=True))
+    steps = list(zip(*apart, strict=True))
     if reverse:
-        lanes.reverse()
-    kept, end = lanes[0][:2]
-    for a, u, _ in lanes[1:]:
+        steps.reverse()
+    kept, end = steps[0][:2]
+    for a, u, _ in steps[1:]:
         kept, end = kept * a, torch.addcmul(u, a, end)
     state = _carry(kept, end, start, reverse)
-    for a, u, place in lanes:
+    for a, u, place in steps:
         state = torch.addcmul(u, a, state, out=place)
     return states
 
