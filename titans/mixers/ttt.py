@@ -1,0 +1,154 @@
+"""TTT: a memory trained by gradient descent, without momentum and without forgetting."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from titans.memory import GELU, MemoryNetwork, MemoryState, Projection, memorize
+from titans.memory.projection import merge_heads, split_heads
+from titans.mixers.attention import check_heads
+from titans.mixers.mixer import Mixer
+from titans.ops.rotary import rotate
+from titans.shapes import Gate, HeadSequence, Sequence
+
+NETWORK = MemoryNetwork(residual=True, normalise=True, activation=GELU)
+
+
+class TTTState(NamedTuple):
+    """What continues a sequence at any token.
+
+    Attributes:
+        weights: the inner network where the unfinished mini-batch begins.
+        pending: keys, values and learning rates of the unfinished mini-batch.
+        past: the last inputs of the convolutions.
+    """
+
+    weights: tuple[Float[Tensor, "batch heads out in"], ...]
+    pending: tuple[Tensor, ...]
+    past: Tensor
+
+
+class TTT(Mixer):
+    """TTT-MLP, or TTT-Linear with `depth=1` (arXiv:2407.04620).
+
+    The inner network `f(k) = k + LN(W_2 gelu(W_1 k))` learns the values from the keys: token `t`
+    steps by `eta_t` along the gradient of `||f(k_t) - v_t||^2` where its mini-batch began, and
+    `f(q_t)` is read after the step. What differs from the authors' code: FIDELITY.md, "TTT".
+
+    Args:
+        dim: width of input and output.
+        heads: inner networks side by side, each on `dim / heads` channels.
+        depth: layers of the inner network.
+        expansion: width of its hidden layer over its input.
+        chunk_size: tokens of a mini-batch.
+        base_lr: bound on `eta` times the channels of a head; the paper's is 0.1 for the MLP, 1
+            for the linear network.
+        convolution: width of the causal convolutions on q, k and v; 0 for none.
+
+    Raises:
+        ValueError: `heads` do not fit `dim`, or there is no layer or no token in a mini-batch.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int = 4,
+        depth: int = 2,
+        expansion: float = 4.0,
+        chunk_size: int = 16,
+        base_lr: float = 0.1,
+        convolution: int = 4,
+    ) -> None:
+        super().__init__()
+        check_heads(dim, heads)
+        if depth < 1 or chunk_size < 1:
+            raise ValueError(f"depth={depth}, chunk_size={chunk_size}: set both to 1 or more")
+        head = dim // heads
+        self.heads, self.chunk_size, self.max_lr = heads, chunk_size, base_lr / head
+        self.projection = Projection(dim, 3 * dim, convolution=convolution, activation=False)
+        self.learning_rate = nn.Linear(dim, heads)
+        widths = [head, *[int(expansion * head)] * (depth - 1), head]
+        self.initial = nn.ParameterList(
+            torch.randn(heads, out, width) * width**-0.5 for width, out in pairwise(widths)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.output_gate = nn.Linear(dim, dim, bias=False)
+        self.output = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Sequence, state: TTTState | None = None) -> tuple[Sequence, TTTState]:
+        """Trains on each token, and reads `f(q_t)` after it. `[batch, time, dim]` to the same.
+
+        Args:
+            x: the tokens; any time, 0 included.
+            state: what an earlier call returned, to continue its sequence.
+        """
+        projected, past = self.projection(x, state.past if state else None)
+        # What accumulates over a sequence does so in float32, whatever the rest is computed in.
+        with torch.autocast(x.device.type, enabled=False):
+            dtype = torch.promote_types(x.dtype, torch.float32)
+            parts = projected.to(dtype).chunk(3, dim=-1)
+            queries, *pair = (split_heads(p, self.heads) for p in parts)
+            written = *pair, self._step(x.to(dtype))
+            weights = state.weights if state else self._start(len(x), dtype)
+            if state:
+                queries = F.pad(queries, (0, 0, state.pending[0].shape[2], 0))
+                both = zip(state.pending, written, strict=True)
+                written = tuple(torch.cat(two, dim=2) for two in both)
+            read, weights, pending = self._learn(queries, written, weights)
+        merged = merge_heads(read[:, :, read.shape[2] - x.shape[1] :]).to(x.dtype)
+        y = self.output(self.norm(merged) * F.gelu(self.output_gate(x)))
+        return y, TTTState(weights, pending, past)
+
+    def _start(self, batch: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """The learned `W_0`, for each sequence of a batch."""
+        return tuple(w.to(dtype).expand(batch, *w.shape) for w in self.initial)
+
+    def _step(self, x: Sequence) -> Gate:
+        """`eta` of every token and head, computed as precisely as `x` is given."""
+        weight, bias = self.learning_rate.weight.to(x.dtype), self.learning_rate.bias.to(x.dtype)
+        return self.max_lr * F.linear(x, weight, bias).sigmoid().mT
+
+    def _learn(
+        self, queries: Tensor, written: tuple[Tensor, ...], weights: tuple[Tensor, ...]
+    ) -> tuple[HeadSequence, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """All outputs, the weights after the last full mini-batch, and what comes after it."""
+        time = queries.shape[2]
+        sizes = [time - time % self.chunk_size, time % self.chunk_size]
+        keys, values, step = written
+        placed = self._place(queries), self._place(keys), values, step
+        full, rest = zip(*(x.split(sizes, dim=2) for x in placed), strict=True)
+        outputs, weights = self._descend(full, weights)
+        last, _ = self._descend(rest, weights)
+        pending = tuple(x[:, :, sizes[0] :] for x in written)
+        return torch.cat([outputs, last], dim=2), weights, pending
+
+    def _descend(
+        self, sequences: tuple[Tensor, ...], weights: tuple[Tensor, ...]
+    ) -> tuple[HeadSequence, tuple[Tensor, ...]]:
+        """The memory's own recurrence, with both of its other gates at 0."""
+        queries, keys, values, step = sequences
+        zero, still = torch.zeros_like(step), tuple(torch.zeros_like(w) for w in weights)
+        outputs, after = memorize(
+            queries,
+            keys,
+            values,
+            forget=zero,
+            momentum=zero,
+            step=step,
+            state=MemoryState(weights, still),
+            chunk_size=self.chunk_size,
+            network=NETWORK,
+        )
+        return outputs, after.weights
+
+    def _place(self, x: Tensor) -> HeadSequence:
+        """Rotates by the position inside a mini-batch."""
+        time, size = x.shape[2], self.chunk_size
+        chunks = -(-time // size)
+        padded = F.pad(x, (0, 0, 0, chunks * size - time))
+        return rotate(padded.unflatten(2, (chunks, size))).flatten(2, 3)[:, :, :time]
