@@ -124,7 +124,8 @@ class TTT(Mixer):
         full, rest = zip(*(x.split(sizes, dim=2) for x in placed), strict=True)
         outputs, weights = self._descend(full, weights)
         last, _ = self._descend(rest, weights)
-        pending = tuple(x[:, :, sizes[0] :] for x in written)
+        # Copies, so that the whole sequence is not kept with its end.
+        pending = tuple(x[:, :, sizes[0] :].clone() for x in written)
         return torch.cat([outputs, last], dim=2), weights, pending
 
     def _descend(
