@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from titans.mixers.deltanet import DeltaNet
-from titans.mixers.gated_deltanet import GatedDeltaNet
+from titans.mixers import DeltaNet, GatedDeltaNet
 
 DIM, HEADS, TIME = 16, 2, 9
 
@@ -21,8 +20,9 @@ def literal(layer: DeltaNet | GatedDeltaNet, x: Tensor, widths: list[int]) -> Te
     projected = layer.projection(x[None])[0][0].split(widths, dim=-1)
     keep = torch.ones(TIME, HEADS, dtype=x.dtype)
     if isinstance(layer, GatedDeltaNet):
-        keep = torch.exp(-layer.log_decay.log_rate.exp() * F.softplus(layer.log_decay.linear(x)))
+        keep = torch.exp(-layer.steps.log_rate.exp() * F.softplus(layer.steps.linear(x)))
     beta = torch.sigmoid(layer.beta(x))
+    norm = layer.output.norm if isinstance(layer, GatedDeltaNet) else layer.norm
     heads = []
     for h in range(HEADS):
         q, k, v = (p.chunk(HEADS, dim=-1)[h] for p in projected)
@@ -32,7 +32,7 @@ def literal(layer: DeltaNet | GatedDeltaNet, x: Tensor, widths: list[int]) -> Te
             old = keep[t, h] * memory @ key
             memory = keep[t, h] * memory + beta[t, h] * torch.outer(v[t] - old, key)
             read.append(memory @ query)
-        heads.append(layer.norm(torch.stack(read)))
+        heads.append(norm(torch.stack(read)))
     return torch.cat(heads, dim=-1)
 
 
@@ -46,8 +46,8 @@ def test_deltanet() -> None:
 def test_gated_deltanet() -> None:
     torch.manual_seed(0)
     layer, x = GatedDeltaNet(DIM, heads=HEADS).double(), inputs()
-    gate = F.silu(layer.output_gate(x))
-    expected = layer.output(literal(layer, x, [12, 12, 24]) * gate)
+    gate = F.silu(layer.output.gate(x))
+    expected = layer.output.output(literal(layer, x, [12, 12, 24]) * gate)
     torch.testing.assert_close(layer(x[None])[0][0], expected, atol=1e-12, rtol=1e-10)
 
 
@@ -70,8 +70,8 @@ def test_learns_inside_autocast(make: type[DeltaNet | GatedDeltaNet]) -> None:
 
 def test_the_decay_starts_as_mamba2s() -> None:
     torch.manual_seed(0)
-    decay = GatedDeltaNet(256, heads=64).log_decay
-    log = decay(torch.zeros(1, 1, 256))[0, :, 0]
+    _, decay = GatedDeltaNet(256, heads=64).steps(torch.zeros(1, 1, 256))
+    log = decay[0, :, 0]
     assert log.min() >= -16 * 0.1
     assert log.max() <= -1e-3
 

@@ -9,15 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from titans.memory.projection import merge_heads, split_heads
-from titans.mixers.gla import GatedLinearAttention
-from titans.mixers.hgrn2 import HGRN2
-from titans.mixers.mamba2 import Mamba2
-from titans.mixers.mixer import Mixer
-from titans.mixers.retention import Retention, log_retention
+from titans.mixers import GLA, HGRN2, Mamba2, Mixer, Retention
+from titans.mixers.retention import log_retention
 from titans.ops.rotary import rotate
 
 DIM, HEADS, TIME = 16, 2, 70
-MAKERS: list[Callable[..., Mixer]] = [Retention, GatedLinearAttention, HGRN2, Mamba2]
+MAKERS: list[Callable[..., Mixer]] = [Retention, GLA, HGRN2, Mamba2]
 
 
 def make(maker: Callable[..., Mixer], **settings: Any) -> Mixer:
@@ -90,8 +87,8 @@ def test_retention_is_its_parallel_form() -> None:
 
 
 def test_gla_is_its_recurrence() -> None:
-    mixer, x = make(GatedLinearAttention), sequence()
-    assert isinstance(mixer, GatedLinearAttention)
+    mixer, x = make(GLA), sequence()
+    assert isinstance(mixer, GLA)
     key = DIM // 2
     parts = [*mixer.projection(x).split([key, key, DIM], dim=-1), mixer.gate(x)]
     q, k, v, gate = (split_heads(part, HEADS) for part in parts)
@@ -135,8 +132,8 @@ def test_hgrn2_has_no_gate_that_is_not_finite() -> None:
         (Retention, {"heads": 3}, "3 heads"),
         (Retention, {"heads": 16}, "16 heads"),
         (Retention, {"value_expansion": 0.1}, "heads do not divide 0.1"),
-        (GatedLinearAttention, {"heads": 5}, "5 heads"),
-        (GatedLinearAttention, {"key_expansion": 0.0}, "heads do not divide 0.0"),
+        (GLA, {"heads": 5}, "5 heads"),
+        (GLA, {"key_expansion": 0.0}, "heads do not divide 0.0"),
         (HGRN2, {"heads": 3}, "3 heads"),
         (HGRN2, {"lower_bound": 1.0}, "lower_bound=1.0"),
         (Mamba2, {"head_dim": 5}, "heads of 5"),

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers import Mamba2Config
 from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 
-from titans.mixers.mamba2 import Mamba2
+from titans.mixers import Mamba2
 
 DIM, HEAD, STATE = 32, 16, 8
 
@@ -34,12 +34,12 @@ def pair(seed: int = 0) -> tuple[Mamba2, nn.Module]:
         )
         copies = {
             "gate.weight": gate,
-            "convolved.linear.weight": convolved,
-            "convolved.kernel": theirs.conv1d.weight[:, 0].T,
-            "bias": theirs.conv1d.bias,
-            "step.weight": step,
-            "step.bias": theirs.dt_bias,
-            "log_rate": theirs.A_log,
+            "projection.linear.weight": convolved,
+            "projection.kernel": theirs.conv1d.weight[:, 0].T,
+            "projection.bias": theirs.conv1d.bias,
+            "steps.linear.weight": step,
+            "steps.linear.bias": theirs.dt_bias,
+            "steps.log_rate": theirs.A_log,
             "skip": theirs.D[:, None, None],
             "norm.weight": theirs.norm.weight,
             "output.weight": theirs.out_proj.weight,
@@ -62,6 +62,6 @@ def test_outputs_and_input_gradients(time: int) -> None:
 def test_starts_in_their_range() -> None:
     torch.manual_seed(0)
     mixer = Mamba2(512, head_dim=4)
-    step = nn.functional.softplus(mixer.step.bias)
+    step = nn.functional.softplus(mixer.steps.linear.bias)
     assert 1e-3 <= step.min() < 2e-3 < 0.08 < step.max() <= 0.1
-    assert 1 <= mixer.log_rate.exp().min() < 2 < 15 < mixer.log_rate.exp().max() <= 16
+    assert 1 <= mixer.steps.log_rate.exp().min() < 2 < 15 < mixer.steps.log_rate.exp().max() <= 16

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from titans.mixers.ttt import TTT
+from titans.mixers import TTT
 
 DIM, HEADS, CHUNK, TIME = 12, 2, 4, 11
 HEAD = DIM // HEADS

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from titans.memory.projection import Projection, merge_heads, split_heads
+from titans.mixers.heads import head_width
 from titans.mixers.mixer import Mixer
 from titans.ops import taylor_attention
 from titans.shapes import Sequence
@@ -41,10 +42,8 @@ class Based(Mixer):
         chunk_size: int = 64,
     ) -> None:
         super().__init__()
-        if dim % heads:
-            raise ValueError(f"{heads} heads do not divide a width of {dim}")
         self.heads, self.chunk_size = heads, chunk_size
-        self.widths = [heads * features, heads * features, dim]
+        self.widths = [heads * features, heads * features, heads * head_width(dim, heads)]
         self.projection = Projection(
             dim, sum(self.widths), convolution=convolution, activation=False
         )

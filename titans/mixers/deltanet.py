@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titans.memory.projection import Projection, merge_heads, split_heads
+from titans.mixers.heads import head_width
 from titans.mixers.mixer import Mixer
 from titans.ops.delta_rule import delta_rule
 from titans.shapes import Sequence
@@ -32,12 +33,10 @@ class DeltaNet(Mixer):
 
     def __init__(self, dim: int, *, heads: int = 4, convolution: int = 4) -> None:
         super().__init__()
-        if dim % heads:
-            raise ValueError(f"{heads} heads do not divide a width of {dim}")
-        self.heads = heads
+        self.heads, width = heads, head_width(dim, heads)
         self.projection = Projection(dim, 3 * dim, convolution=convolution)
         self.beta = nn.Linear(dim, heads, bias=False)
-        self.norm = nn.RMSNorm(dim // heads)
+        self.norm = nn.RMSNorm(width)
         self.output = nn.Linear(dim, dim, bias=False)
 
     def forward(

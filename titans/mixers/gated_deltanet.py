@@ -1,43 +1,16 @@
 """Gated DeltaNet: the delta rule on a memory that decays."""
 
-import math
-
-import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from titans.memory.projection import Projection, merge_heads, split_heads
+from titans.memory.projection import Projection, split_heads
 from titans.mixers.deltanet import DeltaNetState
+from titans.mixers.gated_output import GatedOutput
+from titans.mixers.heads import head_width
 from titans.mixers.mixer import Mixer
+from titans.mixers.steps import Steps
 from titans.ops.delta_rule import delta_rule
 from titans.shapes import Sequence
-
-
-class LogDecay(nn.Module):
-    """`log a = -exp(A) softplus(W x + b)` of every token and head, as in Mamba2.
-
-    Args:
-        dim: width of the input.
-        heads: memories side by side.
-    """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(dim, heads)
-        # Mamba2's start: rates of 1 to 16, steps of 0.001 to 0.1.
-        self.log_rate = nn.Parameter(torch.empty(heads).uniform_(1, 16).log())
-        step = torch.empty(heads).uniform_(math.log(1e-3), math.log(0.1)).exp()
-        with torch.no_grad():
-            self.linear.bias.copy_(torch.expm1(step).log())
-
-    def forward(self, x: Sequence) -> Float[Tensor, "batch heads time"]:
-        """`[batch, time, dim]` to numbers at most 0, in float32 or better."""
-        precise = torch.promote_types(x.dtype, torch.float32)
-        with torch.autocast(x.device.type, enabled=False):
-            weight, bias = self.linear.weight.to(precise), self.linear.bias.to(precise)
-            step = F.softplus(F.linear(x.to(precise), weight, bias))
-            return -(self.log_rate.to(precise).exp() * step).mT
 
 
 class GatedDeltaNet(Mixer):
@@ -46,8 +19,8 @@ class GatedDeltaNet(Mixer):
     Args:
         dim: width of input and output.
         heads: memories side by side.
-        expand_keys: channels of queries and keys, all heads together, over `dim`.
-        expand_values: channels of values, likewise. The defaults give `6 dim^2` parameters.
+        key_expansion: channels of queries and keys, all heads together, over `dim`.
+        value_expansion: channels of values, likewise. The defaults give `6 dim^2` parameters.
         convolution: width of the causal convolutions on q, k and v; 0 for none.
 
     Raises:
@@ -59,23 +32,17 @@ class GatedDeltaNet(Mixer):
         dim: int,
         *,
         heads: int = 4,
-        expand_keys: float = 0.75,
-        expand_values: float = 1.5,
+        key_expansion: float = 0.75,
+        value_expansion: float = 1.5,
         convolution: int = 4,
     ) -> None:
         super().__init__()
-        keys, values = int(expand_keys * dim), int(expand_values * dim)
-        if keys % heads or values % heads:
-            raise ValueError(
-                f"{heads} heads do not divide {keys} channels of keys, {values} of values"
-            )
-        self.heads, self.widths = heads, (keys, keys, values)
-        self.projection = Projection(dim, 2 * keys + values, convolution=convolution)
+        key, value = head_width(dim, heads, key_expansion), head_width(dim, heads, value_expansion)
+        self.heads, self.widths = heads, [heads * key, heads * key, heads * value]
+        self.projection = Projection(dim, sum(self.widths), convolution=convolution)
         self.beta = nn.Linear(dim, heads, bias=False)
-        self.log_decay = LogDecay(dim, heads)
-        self.norm = nn.RMSNorm(values // heads)
-        self.output_gate = nn.Linear(dim, values, bias=False)
-        self.output = nn.Linear(values, dim, bias=False)
+        self.steps = Steps(dim, heads)
+        self.output = GatedOutput(dim, heads * value, nn.RMSNorm(value))
 
     def forward(
         self, x: Sequence, state: DeltaNetState | None = None
@@ -86,7 +53,7 @@ class GatedDeltaNet(Mixer):
         queries, keys, values = (split_heads(p, self.heads) for p in parts)
         queries, keys = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
         beta = self.beta(x).sigmoid().mT
+        _, log_decay = self.steps(x)
         memory = state.memory if state else None
-        read, memory = delta_rule(queries, keys, values, beta, self.log_decay(x), memory)
-        merged = merge_heads(self.norm(read.to(x.dtype))) * F.silu(self.output_gate(x))
-        return self.output(merged), DeltaNetState(memory, past)
+        read, memory = delta_rule(queries, keys, values, beta, log_decay, memory)
+        return self.output(read, x), DeltaNetState(memory, past)

@@ -1,4 +1,4 @@
-"""How RetNet and GLA leave a layer: normalised heads, a swish gate, a linear map."""
+"""How RetNet, GLA and Gated DeltaNet end: normalised heads, a swish gate, a linear map."""
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -27,15 +27,3 @@ class GatedOutput(nn.Module):
         """`y` `[batch, heads, time, head]` and `x` `[batch, time, dim]` to `x`'s shape."""
         heads: Tensor = self.norm(y.to(x.dtype))
         return self.output(merge_heads(heads) * F.silu(self.gate(x)))
-
-
-def head_width(dim: int, expansion: float, heads: int) -> int:
-    """Channels of one head where the heads together have `expansion * dim`.
-
-    Raises:
-        ValueError: `heads` does not divide them.
-    """
-    width = round(expansion * dim)
-    if width < heads or width % heads:
-        raise ValueError(f"{heads} heads do not divide {expansion} x {dim} channels")
-    return width // heads

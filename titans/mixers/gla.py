@@ -6,7 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from titans.memory.projection import split_heads
-from titans.mixers.gated_output import GatedOutput, head_width
+from titans.mixers.gated_output import GatedOutput
+from titans.mixers.heads import head_width
 from titans.mixers.mixer import Mixer
 from titans.ops.linear_attention import linear_attention
 from titans.shapes import Sequence
@@ -14,8 +15,8 @@ from titans.shapes import Sequence
 GLAState = Float[Tensor, "batch heads key value"]
 
 
-class GatedLinearAttention(Mixer):
-    """GLA (arXiv:2312.06635, section 4).
+class GLA(Mixer):
+    """Gated linear attention (arXiv:2312.06635, section 4).
 
     `S_t = diag(a_t) S_{t-1} + k_t v_t^T`, `y_t = S_t^T q_t`, with
     `a_t = sigmoid(W_2 W_1 x_t + b)^(1 / temperature)`.
@@ -43,7 +44,7 @@ class GatedLinearAttention(Mixer):
         temperature: float = 16.0,
     ) -> None:
         super().__init__()
-        key, value = head_width(dim, key_expansion, heads), head_width(dim, value_expansion, heads)
+        key, value = head_width(dim, heads, key_expansion), head_width(dim, heads, value_expansion)
         self.heads, self.widths = heads, [heads * key, heads * key, heads * value]
         self.temperature = temperature
         self.projection = nn.Linear(dim, sum(self.widths), bias=False)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from titans.memory.projection import merge_heads, split_heads
-from titans.mixers.gated_output import head_width
+from titans.mixers.heads import head_width
 from titans.mixers.mixer import Mixer
 from titans.ops.linear_attention import linear_attention
 from titans.shapes import HeadSequence, Sequence
@@ -40,7 +40,7 @@ class HGRN2(Mixer):
         super().__init__()
         if not 0 < lower_bound < 1:
             raise ValueError(f"lower_bound={lower_bound}: a share between 0 and 1")
-        gate, value = head_width(dim, expansion, heads), head_width(dim, 1.0, heads)
+        gate, value = head_width(dim, heads, expansion), head_width(dim, heads)
         self.heads, self.widths = heads, [heads * gate, heads * gate, heads * value]
         self.projection = nn.Linear(dim, sum(self.widths), bias=False)
         self.bound = nn.Parameter(torch.full((heads, 1, gate), lower_bound).logit())

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from titans.memory.projection import Projection
 from titans.mixers.mixer import Mixer
+from titans.mixers.steps import start_steps
 from titans.ops import selective_scan
 from titans.shapes import Sequence
 
@@ -28,7 +29,7 @@ class Mamba(Mixer):
 
     Args:
         dim: width of input and output.
-        expand: channels of the state space over `dim`.
+        expansion: channels of the state space over `dim`.
         state: numbers that each channel keeps, `N`.
         convolution: width of the causal convolution.
         rank: width of the projection through which `dt` is made; None for `dim / 16`, rounded up.
@@ -38,22 +39,20 @@ class Mamba(Mixer):
         self,
         dim: int,
         *,
-        expand: int = 2,
+        expansion: int = 2,
         state: int = 16,
         convolution: int = 4,
         rank: int | None = None,
     ) -> None:
         super().__init__()
-        channels, rank = expand * dim, rank or math.ceil(dim / 16)
+        channels, rank = expansion * dim, rank or math.ceil(dim / 16)
         self.widths = [rank, state, state]
         self.projection = Projection(dim, channels, convolution=convolution, bias=True)
         self.gate = nn.Linear(dim, channels, bias=False)
         self.selection = nn.Linear(channels, sum(self.widths), bias=False)
         self.step = nn.Linear(rank, channels)
         nn.init.uniform_(self.step.weight, -(rank**-0.5), rank**-0.5)
-        with torch.no_grad():
-            steps = torch.empty(channels).uniform_(math.log(1e-3), math.log(1e-1)).exp()
-            self.step.bias.copy_(steps + torch.log(-torch.expm1(-steps)))  # softplus gives `steps`
+        start_steps(self.step.bias)
         rates = torch.arange(1.0, state + 1).log()
         self.A_log = nn.Parameter(rates.repeat(channels, 1))
         self.D = nn.Parameter(torch.ones(channels))

@@ -1,6 +1,5 @@
 """Mamba2: a state space whose decay is one number a head, as linear attention."""
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from titans.memory.projection import Projection, merge_heads, split_heads
 from titans.mixers.mixer import Mixer
+from titans.mixers.steps import Steps
 from titans.ops.linear_attention import linear_attention
 from titans.shapes import Sequence
 
@@ -53,39 +53,23 @@ class Mamba2(Mixer):
         if inner % head_dim:
             raise ValueError(f"heads of {head_dim} do not divide {expansion} x {dim} channels")
         self.heads, self.widths = inner // head_dim, [inner, state, state]
-        width = sum(self.widths)
-        self.convolved = Projection(dim, width, convolution=convolution, activation=False)
-        self.bias = nn.Parameter(torch.zeros(width))
+        self.projection = Projection(dim, sum(self.widths), convolution=convolution, bias=True)
         self.gate = nn.Linear(dim, inner, bias=False)
-        self.step = nn.Linear(dim, self.heads)
-        self.log_rate = nn.Parameter(torch.empty(self.heads).uniform_(1, 16).log())
+        self.steps = Steps(dim, self.heads)
         self.skip = nn.Parameter(torch.ones(self.heads, 1, 1))
         self.norm = nn.RMSNorm(inner, eps=1e-5)
         self.output = nn.Linear(inner, dim, bias=False)
-        self._start_steps()
-
-    @torch.no_grad()
-    def _start_steps(self, shortest: float = 1e-3, longest: float = 0.1) -> None:
-        """Spreads the steps of a token of zeros over their range, evenly in the logarithm."""
-        log = torch.empty(self.heads).uniform_(math.log(shortest), math.log(longest))
-        self.step.bias.copy_(log.exp().expm1().log())
 
     def forward(
         self, x: Sequence, state: Mamba2State | None = None
     ) -> tuple[Sequence, Mamba2State]:
         """Reads each token into the state space. `[batch, time, dim]` to the same."""
-        convolved, past = self.convolved(x, state.past if state else None)
-        inputs, keys, queries = F.silu(convolved + self.bias).split(self.widths, dim=-1)
+        projected, past = self.projection(x, state.past if state else None)
+        inputs, keys, queries = projected.split(self.widths, dim=-1)
         inputs = split_heads(inputs, self.heads)
-        step, log_decay = self._steps(x)
+        step, log_decay = self.steps(x)
         values = (inputs * step[..., None]).to(inputs.dtype)
         space = state.space if state else None
         y, space = linear_attention(queries[:, None], keys[:, None], values, log_decay, space)
         y = merge_heads(y + self.skip * inputs) * F.silu(self.gate(x))
         return self.output(self.norm(y.to(x.dtype))), Mamba2State(space, past)
-
-    def _steps(self, x: Sequence) -> tuple[Tensor, Tensor]:
-        """`d` and `d A`, both `[batch, heads, time]` in float32 or better."""
-        precise = torch.promote_types(x.dtype, torch.float32)
-        step = F.softplus(self.step(x).to(precise)).mT
-        return step, -step * self.log_rate.to(precise).exp()[:, None]

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from titans.memory.projection import split_heads
 from titans.mixers.attention import check_heads
-from titans.mixers.gated_output import GatedOutput, head_width
+from titans.mixers.gated_output import GatedOutput
+from titans.mixers.heads import head_width
 from titans.mixers.mixer import Mixer
 from titans.ops.linear_attention import linear_attention
 from titans.ops.rotary import rotate
@@ -36,7 +37,7 @@ class Retention(Mixer):
         self, dim: int, *, heads: int = 4, key_expansion: float = 1.0, value_expansion: float = 2.0
     ) -> None:
         super().__init__()
-        key, value = head_width(dim, key_expansion, heads), head_width(dim, value_expansion, heads)
+        key, value = head_width(dim, heads, key_expansion), head_width(dim, heads, value_expansion)
         check_heads(heads * key, heads)
         self.heads, self.widths = heads, [heads * key, heads * key, heads * value]
         self.projection = nn.Linear(dim, sum(self.widths), bias=False)
