@@ -18,7 +18,7 @@ class Backbone(nn.Module):
         dim: width of the stack.
         layers: how many blocks.
         mixers: what makes a mixer; the mapping's values are taken in turn, over and over.
-        expansion: width inside a block's MLP over `dim`.
+        mlp_width: width inside a block's MLP; None for 8/3 of `dim`.
 
     Raises:
         ValueError: no mixer, or no layer.
@@ -30,14 +30,15 @@ class Backbone(nn.Module):
         layers: int,
         mixers: Mapping[str, Callable[[], Mixer]],
         *,
-        expansion: float = 8 / 3,
+        mlp_width: int | None = None,
     ) -> None:
         super().__init__()
         if not mixers or layers < 1:
             raise ValueError("a backbone needs a mixer and a layer: set model.mixers, scale.layers")
         self.dim = dim
+        width = 8 * dim // 3 if mlp_width is None else mlp_width
         makers = islice(cycle(mixers.values()), layers)
-        self.blocks = nn.ModuleList(Block(dim, make(), int(expansion * dim)) for make in makers)
+        self.blocks = nn.ModuleList(Block(dim, make(), width) for make in makers)
         self.norm = nn.RMSNorm(dim)
 
     def forward(self, x: Sequence, state: Any = None) -> tuple[Sequence, tuple[Any, ...]]:
