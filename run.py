@@ -84,6 +84,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     import torch
     from lightning import Trainer, seed_everything
 
+    from titans.ops import kernels
     from titans.tasks import Checkpoint, ProgressBar, load_checkpoint
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -93,6 +94,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         seed_everything(config.seed, verbose=False)
         if config.hardware.threads:
             torch.set_num_threads(config.hardware.threads)
+        kernels.force(config.hardware.kernels)
         make = partial(hydra.utils.instantiate, _convert_="all")
         task = make(
             config.task.objective,
