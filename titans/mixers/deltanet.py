@@ -36,7 +36,7 @@ class DeltaNet(Mixer):
         self.heads, width = heads, head_width(dim, heads)
         self.projection = Projection(dim, 3 * dim, convolution=convolution)
         self.beta = nn.Linear(dim, heads, bias=False)
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.RMSNorm(width, eps=1e-5)
         self.output = nn.Linear(dim, dim, bias=False)
 
     def forward(

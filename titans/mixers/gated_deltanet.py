@@ -42,7 +42,7 @@ class GatedDeltaNet(Mixer):
         self.projection = Projection(dim, sum(self.widths), convolution=convolution)
         self.beta = nn.Linear(dim, heads, bias=False)
         self.steps = Steps(dim, heads)
-        self.output = GatedOutput(dim, heads * value, nn.RMSNorm(value))
+        self.output = GatedOutput(dim, heads * value, nn.RMSNorm(value, eps=1e-5))
 
     def forward(
         self, x: Sequence, state: DeltaNetState | None = None

@@ -49,7 +49,7 @@ class GLA(Mixer):
         self.temperature = temperature
         self.projection = nn.Linear(dim, sum(self.widths), bias=False)
         self.gate = nn.Sequential(nn.Linear(dim, rank, bias=False), nn.Linear(rank, heads * key))
-        self.output = GatedOutput(dim, heads * value, nn.RMSNorm(value))
+        self.output = GatedOutput(dim, heads * value, nn.RMSNorm(value, eps=1e-5))
 
     def forward(self, x: Sequence, state: GLAState | None = None) -> tuple[Sequence, GLAState]:
         """Attends from each token to those before it. `[batch, time, dim]` to the same."""

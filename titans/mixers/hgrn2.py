@@ -44,7 +44,7 @@ class HGRN2(Mixer):
         self.heads, self.widths = heads, [heads * gate, heads * gate, heads * value]
         self.projection = nn.Linear(dim, sum(self.widths), bias=False)
         self.bound = nn.Parameter(torch.full((heads, 1, gate), lower_bound).logit())
-        self.norm = nn.RMSNorm(dim)
+        self.norm = nn.RMSNorm(dim, eps=1e-5)
         self.output = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Sequence, state: HGRN2State | None = None) -> tuple[Sequence, HGRN2State]:
