@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.beside import listed, number, show
 from experiments.overrides import check_types
 from experiments.provenance import commit, machine, versions
-from experiments.record import FAILED, FINISHED, Record, RecordError
+from experiments.record import FAILED, FINISHED, Record, unfinished
 from experiments.table import selecting
 
 log = logging.getLogger("titans")
@@ -158,7 +158,8 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         status=FAILED,
         error="did not finish",
     )
-    path = unfinished(config)
+    # A run that is resumed goes on with the record it left: one run has one record.
+    path = unfinished(Path(config.output_dir, RECORD_NOTE)) if config.resume else None
     try:
         record = train(config, record, task, data, trainer)
         task.to(trainer.strategy.root_device)
@@ -193,18 +194,6 @@ def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
     path = record.write(config.records, previous=path)
     Path(config.output_dir, RECORD_NOTE).write_text(str(path), encoding="utf-8")
     return path
-
-
-def unfinished(config: DictConfig) -> Path | None:
-    """The record that a resumed run left when it stopped: one run has one record."""
-    note = Path(config.output_dir, RECORD_NOTE)
-    if not config.resume or not note.is_file():
-        return None
-    path = Path(note.read_text(encoding="utf-8"))
-    try:
-        return path if Record.read(path).status == FAILED else None
-    except RecordError:
-        return None
 
 
 def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any) -> Record:
@@ -246,14 +235,11 @@ def device(trainer: Any) -> dict[str, Any]:
 
 def report(record: Record, trainer: Any) -> None:
     """Shows the scores on the terminal and the dashboards."""
+    from titans.tasks import finish
+
     show(record)
     for logger in trainer.loggers:
-        logger.log_metrics({f"score/{k}": v for k, v in record.scores.items() if v is not None})
-        if hasattr(logger, "log_table"):
-            rows = [[k, v, record.counts.get(f"prompts/{k}")] for k, v in record.scores.items()]
-            logger.log_table("scores", columns=["score", "value", "prompts"], data=rows)
-        logger.finalize("success")
-        getattr(logger.experiment, "finish", lambda: None)()
+        finish(logger, record.scores, record.counts)
 
 
 if __name__ == "__main__":

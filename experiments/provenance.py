@@ -10,6 +10,7 @@ from pathlib import Path
 PACKAGES = (
     *("torch", "lightning", "hydra-core", "omegaconf", "wandb"),
     *("datasets", "lm-eval", "transformers", "tokenizers", "numpy", "titans-pytorch"),
+    *("flash-linear-attention", "triton"),
 )
 # Each run leaves a record in the tree, and a report rewrites pages: neither changes a run.
 _HARMLESS = (":(exclude)experiments/records", ":(exclude)*.md")

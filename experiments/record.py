@@ -143,6 +143,17 @@ def read_all(folder: Path | str) -> tuple[list[Record], list[str]]:
     return sorted(records.values(), key=lambda record: record.when), warnings
 
 
+def unfinished(note: Path) -> Path | None:
+    """The record whose path is in the file `note`; None where there is none, or it finished."""
+    if not note.is_file():
+        return None
+    path = Path(note.read_text(encoding="utf-8"))
+    try:
+        return path if Record.read(path).status == FAILED else None
+    except RecordError:
+        return None
+
+
 def _finite(value: Any) -> float | None:
     if value is None or not math.isfinite(value):
         return None

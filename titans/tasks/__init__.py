@@ -1,7 +1,7 @@
 """Objectives as LightningModules, and what training them needs."""
 
 from titans.tasks.checkpoint import Checkpoint, load_checkpoint
-from titans.tasks.dashboard import wandb_logger
+from titans.tasks.dashboard import finish, wandb_logger
 from titans.tasks.next_token import DivergedError, NextToken
 from titans.tasks.optimization import cosine, decayed_apart
 from titans.tasks.progress import ProgressBar
@@ -13,6 +13,7 @@ __all__ = [
     "ProgressBar",
     "cosine",
     "decayed_apart",
+    "finish",
     "load_checkpoint",
     "wandb_logger",
 ]

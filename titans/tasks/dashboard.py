@@ -1,12 +1,13 @@
-"""How a run appears on Weights & Biases."""
+"""How a run appears on Weights & Biases, and on other dashboards."""
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import wandb
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 
 log = logging.getLogger(__name__)
 
@@ -35,3 +36,15 @@ def wandb_logger(folder: str, **settings: Any) -> WandbLogger:
             "upload it with `wandb sync %s`", files, files
         )  # fmt: skip
     return logger
+
+
+def finish(
+    logger: Logger, scores: Mapping[str, float | None], counts: Mapping[str, float | None]
+) -> None:
+    """Shows the scores of a run, with the prompts behind each where it can, and closes it."""
+    logger.log_metrics({f"score/{k}": v for k, v in scores.items() if v is not None})
+    if hasattr(logger, "log_table"):
+        rows = [[k, v, counts.get(f"prompts/{k}")] for k, v in scores.items()]
+        logger.log_table("scores", columns=["score", "value", "prompts"], data=rows)
+    logger.finalize("success")
+    getattr(getattr(logger, "experiment", None), "finish", lambda: None)()
