@@ -5,6 +5,7 @@ Segments, chunks and windows are a few tokens, so that short sequences cross all
 
 import math
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,12 @@ def test_a_sequence_alone_is_the_same_as_in_a_batch(model: LanguageModel) -> Non
     changed = text.clone()
     changed[0] = text[0].flip(0)
     assert torch.equal(model(changed)[0][1:], together[1:])
+
+
+@torch.no_grad()
+def test_rounding_stays_small(model: LanguageModel) -> None:
+    exact, _ = deepcopy(model).double()(tokens())
+    torch.testing.assert_close(model(tokens())[0].double(), exact, atol=2e-3, rtol=0)
 
 
 def test_every_parameter_has_a_finite_gradient(model: LanguageModel) -> None:
