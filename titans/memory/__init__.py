@@ -1,5 +1,6 @@
 """The neural long-term memory (section 3 of the paper)."""
 
+from titans.memory.body import compile_chunks
 from titans.memory.dual import memorize
 from titans.memory.gates import Gates
 from titans.memory.network import GELU, SILU, Activation, MemoryNetwork, MemoryState
@@ -17,6 +18,7 @@ __all__ = [
     "NeuralMemory",
     "NeuralMemoryState",
     "Projection",
+    "compile_chunks",
     "memorize",
     "memorize_reference",
 ]

@@ -6,182 +6,182 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from titans.memory.chunk import Matrices, Tape, Written, outer, write
+from titans.memory.chunk import BackPropagation, Rule, Tape, Write, write
 from titans.memory.decay import Decay
 from titans.memory.network import MemoryNetwork
+from titans.memory.stacked import Stacked, along, combine, plus, spread, updated
 
 
 class Layer(NamedTuple):
-    """One layer of the memory in a chunk; or the gradients of a loss, which are added to in place.
+    """One layer of the memory in a chunk."""
 
-    Attributes:
-        inputs: `x`.
-        errors: `e`.
-        clip: `c`.
-        weights: `W`.
-        momentum: `S`.
-        decay: the factors of the gates.
-    """
-
-    inputs: Tensor
-    errors: Tensor
-    clip: Tensor
-    weights: Tensor
-    momentum: Tensor
+    memory: Stacked
+    written: Write
     decay: Decay
 
 
+class Gradient(NamedTuple):
+    """Gradients of a loss with respect to what one layer writes in a chunk.
+
+    Attributes:
+        narrow: of the shorter of `x` and `e`; first of that times `c`, see `_clipping`.
+        wide: of the longer one.
+    """
+
+    narrow: Tensor
+    wide: Tensor
+
+
+class Through(NamedTuple):
+    """What a layer has read: the gradient of `W` and `S` is an outer product of the two.
+
+    Attributes:
+        narrow: of the query's activation and the gradient of the read, the shorter, spread.
+        wide: the longer.
+    """
+
+    narrow: Tensor
+    wide: Tensor
+
+
 def backward(
+    rule: Rule,
     output: Tensor,
-    after: tuple[Matrices, Matrices],
-    sequences: tuple[Tensor, ...],
+    after: Sequence[Tensor],
+    sequences: tuple[Tensor, Tensor, Tensor],
     decay: Sequence[Decay],
-    decay_gradient: Sequence[Decay],
-    before: tuple[Matrices, Matrices],
-    network: MemoryNetwork,
-    clip: float | None,
+    memory: Sequence[Stacked],
     tape: Tape,
-) -> tuple[tuple[Tensor, Tensor, Tensor], Matrices, Matrices]:
-    """Gradients with respect to (queries, keys, targets), `W` and `S`.
+) -> tuple[tuple[Tensor, Tensor, Tensor], list[Tensor], list[Decay]]:
+    """Gradients with respect to (queries, keys, targets), the memory, and the gates' factors.
 
     Args:
+        rule: what is the same for all chunks.
         output: gradient with respect to the last layer's `y`.
-        after: with respect to `W'` and `S'`.
+        after: with respect to `W'` and `S'`, stacked.
         sequences: the chunk's queries, keys and targets.
         decay: the factors, a layer each.
-        decay_gradient: their gradients, which are added to.
-        before: `W` and `S`.
-        network: the memory's network.
-        clip: the bound on a token's gradient.
+        memory: `W` and `S` at the start of the chunk.
         tape: what the forward pass kept.
     """
     queries, keys, targets = sequences
-    written = write(keys, targets, before[0], network, clip, tape)
-    parts = zip(written.inputs, written.errors, written.clip, *before, decay, strict=True)
-    layers = [Layer(*part) for part in parts]
-    ends = zip(layers, *after, decay_gradient, strict=True)
-    gradients = [_end_of_chunk(*end) for end in ends]
-    y = output
-    for index in range(len(layers) - 1, 0, -1):
-        hidden, slope = network.activation.first(tape.reads[index - 1])
-        y = _read(layers[index], gradients[index], y, hidden).mul_(slope)
-    to_queries = _read(layers[0], gradients[0], y, queries)
-    if clip is not None:
-        for layer, to in zip(layers, gradients, strict=True):
-            _clipping(layer, to)
-    to_targets = _back_propagation(layers, gradients, written, targets, network)
-    matrices = tuple(to.weights for to in gradients), tuple(to.momentum for to in gradients)
-    return (to_queries, gradients[0].inputs, to_targets), *matrices
+    activation = rule.network.activation
+    passed, written = write(rule, keys, targets, memory)
+    layers = [Layer(*parts) for parts in zip(memory, written, decay, strict=True)]
+    to, factors, y = [], [], output
+    for layer, matrix in zip(layers, after, strict=True):
+        gradient, gates = _end(layer, matrix)
+        to.append(gradient)
+        factors.append(gates)
+    through: list[Through] = []
+    for index in range(len(layers) - 1, -1, -1):
+        before = tape.reads[index - 1] if index else None
+        hidden = queries if before is None else activation.value(before)
+        product = tape.products[index]
+        y, to[index], passage, read, writes = _read(layers[index], to[index], y, hidden, product)
+        through.insert(0, passage)
+        factors[index] = factors[index]._replace(read=read, writes=writes)
+        y = y if before is None else activation.backward(y, before)
+    to = [_clipping(new, gradient) for new, gradient in zip(written, to, strict=True)]
+    to_keys, to_targets, halves = _back_propagation(rule.network, layers, to, passed, targets)
+    matrices = [
+        updated(matrix, gate.mix.mT, passage.narrow.mT, passage.wide, half=half)
+        for matrix, gate, passage, half in zip(after, decay, through, halves, strict=True)
+    ]
+    return (y, to_keys, to_targets), matrices, factors
 
 
-def _end_of_chunk(
-    layer: Layer, weights_after: Tensor, momentum_after: Tensor, to_decay: Decay
-) -> Layer:
-    """Through `W' = a_C W + b_C S - (p e)^T x` and `S' = left S - (r e)^T x`, to new gradients."""
-    x, error, clip, weights, momentum, gate = layer
-    kept, added = gate.weights[:, -1:], gate.momentum[:, -1:]
-    to = Layer(
-        torch.zeros_like(x),
-        torch.zeros_like(error),
-        torch.zeros_like(x[..., :1]),
-        kept * weights_after,
-        torch.addcmul(gate.momentum_left * momentum_after, added, weights_after),
-        to_decay,
+def _end(layer: Layer, after: Tensor) -> tuple[Gradient, Decay]:
+    """Through `matrix' = mix matrix - spread(n, last)^T w`; also what `mix` and `last` get."""
+    memory, written, gate = layer
+    rows = after.view(len(after), 2, -1)
+    product = torch.bmm(written.wide, after.mT)
+    wide = torch.bmm(spread(written.narrow, -gate.last), after)
+    last, mix = -along(written.narrow, product), torch.bmm(rows, memory.pair.mT)
+    return Gradient(combine(product, -gate.last), wide), gate._replace(last=last, mix=mix)
+
+
+def _read(
+    layer: Layer, to: Gradient, y: Tensor, hidden: Tensor, product: Tensor | None
+) -> tuple[Tensor, Gradient, Through, Tensor, Tensor]:
+    """Through `y = a (W h) + b (S h) - (<h, x> G) e`; also what `read` and `writes` get."""
+    memory, written, gate = layer
+    if product is None:
+        product = torch.bmm(y, memory.matrix.mT)
+        to_hidden = combine(product, gate.read)
+    else:
+        to_hidden = torch.bmm(spread(y, gate.read), memory.matrix)
+    narrow, wide = memory.sides(hidden, y)
+    through = Through(spread(narrow, gate.read), wide)
+
+    x, error = memory.sides(written.narrow, written.wide)
+    to_x, to_error = memory.sides(to.narrow, to.wide)
+    scores, alike = torch.bmm(hidden, x.mT), torch.bmm(y, error.mT)
+    to_scores = alike * gate.writes
+    to_hidden = plus(to_hidden, to_scores, x, sign=-1)
+    to_x = plus(to_x, to_scores.mT, hidden, sign=-1)
+    to_error = plus(to_error, (scores * gate.writes).mT, y, sign=-1)
+    gradient = Gradient(*memory.sides(to_x, to_error))
+    return to_hidden, gradient, through, along(narrow, product), -alike * scores
+
+
+def _clipping(written: Write, to: Gradient) -> Gradient:
+    """Through `c n` with `c = clip / (|x| |e|)` where that is below 1."""
+    if written.clip is None or written.squares is None:
+        return to
+    wide_error = written.wide is written.errors
+    narrow = written.inputs if wide_error else written.errors
+    squares = written.squares if wide_error else written.squares[::-1]
+    slope = torch.linalg.vecdot(to.narrow, narrow)[..., None] * written.clip
+    slope = torch.where(written.clip < 1, -slope, 0)
+    tiny = torch.finfo(slope.dtype).tiny
+    return to._replace(
+        narrow=torch.addcmul(to.narrow * written.clip, slope / squares[0].clamp_min(tiny), narrow),
+        wide=torch.addcmul(to.wide, slope / squares[1].clamp_min(tiny), written.wide),
     )
-    to_decay.weights[:, -1:] += _inner(weights_after, weights)
-    to_decay.momentum[:, -1:] += _inner(weights_after, momentum)
-    to_decay.momentum_left.add_(_inner(momentum_after, momentum))
-    last = gate.writes[:, -1:].mT
-    for scale, matrix, row in (
-        (last, weights_after, to_decay.writes[:, -1:].mT),
-        (gate.surprise, momentum_after, to_decay.surprise),
-    ):
-        found = _through_outer(scale * clip, x, error, matrix, to.inputs, to.errors)
-        row += found * clip
-        to.clip.addcmul_(found, scale)
-    return to
-
-
-def _through_outer(
-    scale: Tensor, x: Tensor, error: Tensor, after: Tensor, to_x: Tensor, to_error: Tensor
-) -> Tensor:
-    """Through `-(scale error)^T x`: adds to `x` and `error`, returns what `scale` gets."""
-    if x.shape[-1] <= error.shape[-1]:
-        along = error @ after
-        to_x.addcmul_(scale, along, value=-1)
-        to_error.baddbmm_(scale * x, after.mT, alpha=-1)
-        return -_rows(x, along)
-    along = x @ after.mT
-    to_error.addcmul_(scale, along, value=-1)
-    to_x.baddbmm_(scale * error, after, alpha=-1)
-    return -_rows(error, along)
-
-
-def _read(layer: Layer, to: Layer, y: Tensor, hidden: Tensor) -> Tensor:
-    """Through `y = a (W h) + b (S h) - A <h, x> e`; returns the gradient with respect to `h`."""
-    x, error, clip, weights, momentum, gate = layer
-    outer(gate.weights, y, hidden, to.weights, sign=1)
-    outer(gate.momentum, y, hidden, to.momentum, sign=1)
-    start, surprise = y @ weights, y @ momentum
-    to.decay.weights.add_(_rows(hidden, start))
-    to.decay.momentum.add_(_rows(hidden, surprise))
-    to_hidden = start.mul_(gate.weights).addcmul_(gate.momentum, surprise)
-
-    writes, scores, along = gate.writes * clip.mT, hidden @ x.mT, y @ error.mT
-    to.errors.baddbmm_((scores * writes).mT, y, alpha=-1)
-    to_scores = along * writes
-    to_hidden.baddbmm_(to_scores, x, alpha=-1)
-    to.inputs.baddbmm_(to_scores.mT, hidden, alpha=-1)
-    along.mul_(scores)
-    to.decay.writes.addcmul_(along, clip.mT, value=-1)
-    to.clip.sub_((along * gate.writes).sum(dim=1)[..., None])
-    return to_hidden
-
-
-def _clipping(layer: Layer, to: Layer) -> None:
-    """Through `c = clip / (|x| |e|)` where it binds."""
-    binding = torch.where(layer.clip < 1, -to.clip * layer.clip, 0)
-    for vector, gradient in ((layer.inputs, to.inputs), (layer.errors, to.errors)):
-        square = _rows(vector, vector).clamp_min(torch.finfo(vector.dtype).tiny)
-        gradient.addcmul_(binding / square, vector)
 
 
 def _back_propagation(
-    layers: Sequence[Layer],
-    gradients: Sequence[Layer],
-    written: Written,
-    targets: Tensor,
     network: MemoryNetwork,
-) -> Tensor:
-    """Through the errors up to the loss and the inputs down to the keys; returns the targets'."""
-    to_z = list[Tensor]()
-    hidden = zip(written.preactivations, written.inputs[1:], written.slopes, strict=False)
-    for index, (z, value, slope) in enumerate(hidden):
-        to, above = gradients[index], gradients[index + 1]
-        curvature = network.activation.curvature(z, value, slope)
-        to_z.append(curvature.mul_(written.propagated[index]).mul_(to.errors))
-        to_propagated = to.errors.mul_(slope)
-        above.errors.baddbmm_(to_propagated, layers[index + 1].weights.mT)
-        above.weights.baddbmm_(layers[index + 1].errors.mT, to_propagated)
-    with torch.enable_grad():
-        top = [x.detach().requires_grad_() for x in (written.preactivations[-1], targets)]
-        error = network.output_error(*top)
-    last, to_targets = torch.autograd.grad(error, top, gradients[-1].errors)
-    to_z.append(last)
+    layers: Sequence[Layer],
+    to: Sequence[Gradient],
+    passed: BackPropagation,
+    targets: Tensor,
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Through the errors up to the loss and the inputs down to the keys.
+
+    Returns the gradients of keys, targets and weights.
+    """
+    memory, written = [layer.memory for layer in layers], [layer.written for layer in layers]
+    sides = [m.sides(g.narrow, g.wide) for m, g in zip(memory, to, strict=True)]
+    to_x, to_error = [list(side) for side in zip(*sides, strict=True)]
+    to_z: list[Tensor] = []
+    slopes: list[Tensor] = []
+    halves: dict[int, Tensor] = {}
+    for index, u in enumerate(passed.propagated):
+        slope, curvature = network.activation.derivatives(passed.preactivations[index])
+        to_z.append(curvature * u * to_error[index])
+        to_u = to_error[index] * slope
+        slopes.append(slope)
+        above = index + 1
+        to_error[above] = to_error[above] + memory[above].through(to_u)
+        halves[above] = _outer(memory[above], to_u, written[above].errors)
+    raw, to_targets = network.output_error_backward(
+        passed.preactivations[-1], targets, to_error[-1]
+    )
+    to_z.append(raw)
+    gradients: list[Tensor] = []
     for index in range(len(layers) - 1, -1, -1):
-        to = gradients[index]
-        to.weights.baddbmm_(to_z[index].mT, layers[index].inputs)
-        to.inputs.baddbmm_(to_z[index], layers[index].weights)
+        half = _outer(memory[index], written[index].inputs, to_z[index])
+        half = half + halves[index] if index in halves else half
+        gradients.insert(0, half)
+        to_x[index] = to_x[index] + memory[index].back(to_z[index])
         if index:
-            to_z[index - 1].addcmul_(to.inputs, written.slopes[index - 1])
-    return to_targets
+            to_z[index - 1] = torch.addcmul(to_z[index - 1], to_x[index], slopes[index - 1])
+    return to_x[0], to_targets, gradients
 
 
-def _rows(left: Tensor, right: Tensor) -> Tensor:
-    """Inner products of rows, `[..., C, 1]`."""
-    return (left * right).sum(dim=-1, keepdim=True)
-
-
-def _inner(left: Tensor, right: Tensor) -> Tensor:
-    """Inner products of matrices, `[batch, 1, 1]`."""
-    return (left * right).sum(dim=(-2, -1), keepdim=True)
+def _outer(memory: Stacked, inputs: Tensor, outputs: Tensor) -> Tensor:
+    """`outputs^T inputs` as the weights lie."""
+    narrow, wide = memory.sides(inputs, outputs)
+    return torch.bmm(narrow.mT, wide)

@@ -1,4 +1,4 @@
-"""One chunk of the dual form, and its hand-derived gradient.
+"""One chunk of the dual form.
 
 With the chunk's first weights `W` and momentum `S`, layer `l` of the memory gets the input `x_l`
 and the error `e_l` of each key, both taken at `W`, and a query's activation `h_l` is read as
@@ -9,7 +9,8 @@ where `A = G theta c` and `c <= 1` clips each token's gradient. At the end of th
 
     W' = a_C W + b_C S - sum_i A[C, i] e_i x_i^T        S' = eta_C..eta_1 S - sum_i r_i e_i x_i^T
 
-Tensors are `[batch * heads, C, width]`; factors by token are `[batch * heads, C, 1]`.
+`W` and `S` of a layer lie one above the other in a single matrix (see `titans.memory.stacked`).
+Tensors are `[batch * heads, C, width]`.
 """
 
 from collections.abc import Sequence
@@ -20,112 +21,130 @@ from torch import Tensor
 
 from titans.memory.decay import Decay
 from titans.memory.network import MemoryNetwork, clip_factor
+from titans.memory.stacked import Stacked, combine, plus, spread, updated
 
-Matrices = tuple[Tensor, ...]
+
+class Tape(NamedTuple):
+    """What the gradient needs besides the chunk's arguments: products that cost most.
+
+    Attributes:
+        products: `W h` and `S h` of layers with more inputs than outputs; None of others.
+        reads: `y_l` of all layers but the last.
+    """
+
+    products: list[Tensor | None]
+    reads: list[Tensor]
 
 
-class Written(NamedTuple):
-    """What the keys and values of a chunk amount to at its first weights, a list entry a layer.
+class Write(NamedTuple):
+    """What the keys and values of a chunk amount to in one layer, at the chunk's first weights.
+
+    Attributes:
+        inputs: `x`.
+        errors: `e`.
+        squares: `|x|^2` and `|e|^2`, None without clipping.
+        clip: `c` `[C, 1]`, likewise.
+        narrow: the shorter of `x` and `e`, times `c`.
+        wide: the longer one.
+    """
+
+    inputs: Tensor
+    errors: Tensor
+    squares: tuple[Tensor, Tensor] | None
+    clip: Tensor | None
+    narrow: Tensor
+    wide: Tensor
+
+
+class BackPropagation(NamedTuple):
+    """Of the loss at a chunk's first weights.
 
     Attributes:
         preactivations: `z_l = W_l x_l`.
         propagated: `u_l = W_{l+1}^T e_{l+1}`, of which `e_l = u_l act'(z_l)`.
-        slopes: `act'(z_l)`.
-        inputs: `x_l`.
-        errors: `e_l`.
-        clip: `c_l`.
     """
 
     preactivations: list[Tensor]
     propagated: list[Tensor]
-    slopes: list[Tensor]
-    inputs: list[Tensor]
-    errors: list[Tensor]
-    clip: list[Tensor]
 
 
-class Tape(NamedTuple):
-    """What the gradient needs besides the chunk's arguments: the costly products alone."""
+class Rule(NamedTuple):
+    """What is the same for all chunks: the memory's network, and the bound on a gradient."""
 
-    preactivations: list[Tensor]
-    propagated: list[Tensor]
-    reads: list[Tensor]
-
-
-def write(
-    keys: Tensor,
-    targets: Tensor,
-    weights: Matrices,
-    network: MemoryNetwork,
-    clip: float | None,
-    tape: Tape | None = None,
-) -> Written:
-    """Back-propagates `||M(k) - v||^2` by hand, for all tokens at the same `weights`."""
-    layers = len(weights)
-    inputs, slopes, preactivations = [keys], list[Tensor](), list[Tensor]()
-    for layer, weight in enumerate(weights):
-        z = tape.preactivations[layer] if tape else inputs[layer] @ weight.mT
-        preactivations.append(z)
-        if layer + 1 < layers:
-            value, slope = network.activation.first(z)
-            inputs.append(value)
-            slopes.append(slope)
-    errors = [network.output_error(preactivations[-1], targets)]
-    propagated = list[Tensor]()
-    for layer in range(layers - 2, -1, -1):
-        u = tape.propagated[layer] if tape else errors[0] @ weights[layer + 1]
-        propagated.insert(0, u)
-        errors.insert(0, u * slopes[layer])
-    factors = [_clip(x, error, clip) for x, error in zip(inputs, errors, strict=True)]
-    return Written(preactivations, propagated, slopes, inputs, errors, factors)
+    network: MemoryNetwork
+    clip: float | None
 
 
 def forward(
-    queries: Tensor,
-    written: Written,
+    rule: Rule,
+    sequences: tuple[Tensor, Tensor, Tensor],
     decay: Sequence[Decay],
-    weights: Matrices,
-    momentum: Matrices,
-    network: MemoryNetwork,
-) -> tuple[list[Tensor], Matrices, Matrices]:
-    """What each layer reads, `y_l`, and the weights and momentum after the chunk."""
-    reads, after, surprise = list[Tensor](), list[Tensor](), list[Tensor]()
-    hidden = queries
-    for layer, (w, s, gate) in enumerate(zip(weights, momentum, decay, strict=True)):
-        x, error, factor = written.inputs[layer], written.errors[layer], written.clip[layer]
-        y = _scaled(gate.weights, hidden, w.mT)
-        y = _scaled(gate.momentum, hidden, s.mT, y)
-        scores = (hidden @ x.mT).mul_(gate.writes).mul_(factor.mT)
-        reads.append(y.baddbmm_(scores, error, alpha=-1))
-        if layer + 1 < len(weights):
-            hidden = network.activation.value(y)
-        new = torch.addcmul(gate.weights[:, -1:] * w, gate.momentum[:, -1:], s)
-        after.append(outer(gate.writes[:, -1:].mT * factor, error, x, new))
-        surprise.append(outer(gate.surprise * factor, error, x, gate.momentum_left * s))
-    return reads, tuple(after), tuple(surprise)
+    memory: Sequence[Stacked],
+) -> tuple[Tensor, list[Stacked], Tape]:
+    """What the last layer reads for each query, the memory after the chunk, and the tape.
+
+    Args:
+        rule: what is the same for all chunks.
+        sequences: queries, keys and targets.
+        decay: the factors of the gates, a layer each.
+        memory: `W` and `S`, a layer each.
+    """
+    queries, keys, targets = sequences
+    _, written = write(rule, keys, targets, memory)
+    output, tape = _read(rule.network, queries, written, decay, memory)
+    after = []
+    for layer, new, gate in zip(memory, written, decay, strict=True):
+        step = spread(new.narrow, gate.last).mT
+        matrix = updated(layer.matrix, gate.mix, step, new.wide, sign=-1)
+        after.append(Stacked(matrix, layer.widens))
+    return output, after, tape
 
 
-def _clip(x: Tensor, error: Tensor, clip: float | None) -> Tensor:
-    """What bounds the norm of `error x^T`, the product of the two norms, `[batch, C, 1]`."""
+def write(
+    rule: Rule, keys: Tensor, targets: Tensor, memory: Sequence[Stacked]
+) -> tuple[BackPropagation, list[Write]]:
+    """Back-propagates `||M(k) - v||^2` at `W`; also what that makes each layer write."""
+    network, activation = rule.network, rule.network.activation
+    inputs, preactivations = [keys], [memory[0].through(keys)]
+    for layer in memory[1:]:
+        inputs.append(activation.value(preactivations[-1]))
+        preactivations.append(layer.through(inputs[-1]))
+    errors = [network.output_error(preactivations[-1], targets)]
+    propagated: list[Tensor] = []
+    for layer, z in zip(memory[:0:-1], preactivations[-2::-1], strict=True):
+        propagated.insert(0, layer.back(errors[0]))
+        errors.insert(0, activation.backward(propagated[0], z))
+    layers = zip(memory, inputs, errors, strict=True)
+    written = [_clipped(rule.clip, x, error, *layer.sides(x, error)) for layer, x, error in layers]
+    return BackPropagation(preactivations, propagated), written
+
+
+def _clipped(clip: float | None, x: Tensor, error: Tensor, narrow: Tensor, wide: Tensor) -> Write:
     if clip is None:
-        return x.new_ones(()).expand(*x.shape[:-1], 1)
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    norm = norm * torch.linalg.vector_norm(error, dim=-1, keepdim=True)
-    return torch.as_tensor(clip_factor(norm, clip))
+        return Write(x, error, None, None, narrow, wide)
+    squares = [torch.linalg.vecdot(v, v)[..., None] for v in (x, error)]
+    factor = torch.as_tensor(clip_factor((squares[0] * squares[1]).sqrt(), clip))
+    return Write(x, error, (squares[0], squares[1]), factor, factor * narrow, wide)
 
 
-def _scaled(scale: Tensor, x: Tensor, matrix: Tensor, total: Tensor | None = None) -> Tensor:
-    """`total + scale * (x @ matrix)`, scaling the narrower side."""
-    if matrix.shape[-1] < x.shape[-1]:
-        product = x @ matrix
-        return product.mul_(scale) if total is None else total.addcmul_(scale, product)
-    if total is None:
-        return (scale * x) @ matrix
-    return total.baddbmm_(scale * x, matrix)
-
-
-def outer(scale: Tensor, left: Tensor, right: Tensor, total: Tensor, sign: int = -1) -> Tensor:
-    """`total + sign * (scale * left)^T right`, scaling the narrower side."""
-    if left.shape[-1] <= right.shape[-1]:
-        return total.baddbmm_((scale * left).mT, right, alpha=sign)
-    return total.baddbmm_(left.mT, scale * right, alpha=sign)
+def _read(
+    network: MemoryNetwork,
+    queries: Tensor,
+    written: Sequence[Write],
+    decay: Sequence[Decay],
+    memory: Sequence[Stacked],
+) -> tuple[Tensor, Tape]:
+    """What the last layer reads for each query, and what to keep of the way there."""
+    hidden, tape = queries, Tape([], [])
+    for layer, new, gate in zip(memory, written, decay, strict=True):
+        if tape.reads:
+            hidden = network.activation.value(tape.reads[-1])
+        product = None if layer.widens else torch.bmm(hidden, layer.matrix.mT)
+        if product is None:
+            y = torch.bmm(spread(hidden, gate.read), layer.matrix)
+        else:
+            y = combine(product, gate.read)
+        x, error = layer.sides(new.narrow, new.wide)
+        tape.products.append(product)
+        tape.reads.append(plus(y, torch.bmm(hidden, x.mT) * gate.writes, error, sign=-1))
+    return tape.reads.pop(), tape

@@ -10,22 +10,20 @@ class Decay(NamedTuple):
     """Factors of one chunk of `C` tokens for one layer of the memory; axes `[batch * heads, ...]`.
 
     Attributes:
-        weights: `a` `[C, 1]`, what is left of `W_0` after each token.
-        momentum: `b` `[C, 1]`, what `S_0` has added after each token.
+        read: `a`, `b` `[C, 2]`: what is left of `W`, and what `S` has added, after each token.
         writes: `G theta` `[C, C]`, how much of each gradient has been written after each token.
-        surprise: `H theta` `[C, 1]`, how much of each gradient is in the momentum at the end.
-        momentum_left: `prod eta` over the chunk, `[1, 1]`.
+        last: `[C, 2]`, how much of each gradient is in `W'` and in `S'` at the end of the chunk.
+        mix: `[2, 2]`, what `W'` and `S'` keep of `W` and `S`.
     """
 
-    weights: Tensor
-    momentum: Tensor
+    read: Tensor
     writes: Tensor
-    surprise: Tensor
-    momentum_left: Tensor
+    last: Tensor
+    mix: Tensor
 
 
 def decays(forget: Tensor, momentum: Tensor, step: Tensor) -> Decay:
-    """The factors of all chunks and layers at once, `[chunks, 1 | layers, batch * heads, ...]`.
+    """The factors of several chunks and layers at once, `[chunks, 1 | layers, batch * heads, ...]`.
 
     Args:
         forget: `alpha` `[1 | layers, batch * heads, chunks, C]`.
@@ -33,26 +31,25 @@ def decays(forget: Tensor, momentum: Tensor, step: Tensor) -> Decay:
         step: `theta`, likewise.
     """
     forget, momentum, step = torch.broadcast_tensors(forget, momentum, step)
-    # As a logarithm, since next to 1 a small `alpha` would be rounded away.
-    keep, kept = _products(torch.log1p(-forget))
-    # The offset keeps the value and the gradient of a product right where a factor is 0.
-    carry, carried = _products((momentum + torch.finfo(momentum.dtype).tiny ** 0.8).log())
-    factors = Decay(
-        weights=kept[..., None],
-        momentum=keep @ carried[..., None],
-        writes=(keep @ carry) * step[..., None, :],
-        surprise=(carry[..., -1, :] * step)[..., None],
-        momentum_left=carried[..., -1:, None],
-    )
+    # As a logarithm, since next to 1 a small `alpha` would be rounded away. The offset keeps the
+    # value and the gradient of a product right where a factor is 0.
+    carry = (momentum + torch.finfo(momentum.dtype).tiny ** 0.8).log()
+    (keep, carry), (kept, carried) = _products(torch.stack([torch.log1p(-forget), carry]))
+    read = torch.stack([kept, (keep @ carried[..., None])[..., 0]], dim=-1)
+    writes = (keep @ carry) * step[..., None, :]
+    last = torch.stack([writes[..., -1, :], carry[..., -1, :] * step], dim=-1)
+    left = torch.stack([torch.zeros_like(carried[..., -1]), carried[..., -1]], dim=-1)
+    factors = Decay(read, writes, last, torch.stack([read[..., -1, :], left], dim=-2))
     return Decay(*(factor.movedim(2, 0) for factor in factors))
 
 
 def _products(log: Tensor) -> tuple[Tensor, Tensor]:
     """Products of factors over `j < l <= t`, `[..., C, C]`, and over `l <= t`, `[..., C]`.
 
-    Takes their logarithms `[..., C]` and sums each span by itself: differences of cumulative sums
-    lose digits, ratios of cumulative products underflow.
+    Takes their logarithms `[..., C]` and sums each span by itself, as a product with ones and
+    zeros: differences of cumulative sums lose digits, in the gradient of a factor of 0 all of
+    them; ratios of products underflow.
     """
-    size = log.shape[-1]
-    spans = log[..., :, None].expand(*log.shape, size).tril(-1).cumsum(-2)
-    return spans.exp().tril(), log.cumsum(-1).exp()
+    upto = torch.ones(log.shape[-1:] * 2, dtype=log.dtype, device=log.device).tril()
+    spans = upto @ (log[..., None] * upto.tril(-1))
+    return spans.exp() * upto, log.cumsum(-1).exp()

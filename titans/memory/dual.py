@@ -18,18 +18,22 @@ Reading `W_t` with `h_t` is then causal linear attention inside the chunk:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from titans.memory.adjoint import backward
-from titans.memory.chunk import Tape, forward, write
-from titans.memory.decay import Decay, decays
+from titans.memory.body import EAGER, Body, chosen
+from titans.memory.chunk import Rule
+from titans.memory.decay import Decay
 from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check
+from titans.memory.stacked import Stacked
 from titans.shapes import Gate, HeadSequence
+
+# Chunks whose gates are turned into factors together.
+GROUP = 16
 
 
 def memorize(
@@ -74,7 +78,7 @@ def memorize(
     targets = values - keys if network.residual else values
     sequences = [x.flatten(0, 1) for x in (queries, keys, targets)]
     gates = [_layers_first(gate) for gate in (forget, momentum, step)]
-    memory = [w.flatten(0, 1) for part in state for w in part]
+    memory = [Stacked.of(*pair) for pair in zip(*state, strict=True)]
 
     whole = time - time % chunk_size
     outputs = [sequences[2][:, :0]]
@@ -82,13 +86,14 @@ def memorize(
         if start < stop:
             pieces = [x[:, start:stop] for x in sequences]
             factors = [g[:, :, start:stop].unflatten(2, (-1, size)) for g in gates]
-            output, *memory = _chunks(network, clip, size, *pieces, *factors, *memory)
+            # A last, shorter chunk may be of any size: it is not worth a compilation.
+            body = chosen() if size == chunk_size else EAGER
+            output, memory = _chunks(Rule(network, clip), body, pieces, factors, memory)
             outputs.append(output)
 
-    apart = [w.unflatten(0, (batch, heads)) for w in memory]
-    layers = len(state.weights)
-    raw = torch.cat(outputs, dim=1).unflatten(0, (batch, heads))
-    return network.finish(raw, queries), MemoryState(tuple(apart[:layers]), tuple(apart[layers:]))
+    raw = torch.cat(outputs, dim=1) if len(outputs) != 2 else outputs[1]
+    weights, surprise = zip(*(layer.apart(batch) for layer in memory), strict=True)
+    return network.finish(raw.unflatten(0, (batch, heads)), queries), MemoryState(weights, surprise)
 
 
 def _layers_first(gate: Tensor) -> Tensor:
@@ -99,84 +104,119 @@ def _layers_first(gate: Tensor) -> Tensor:
 
 
 def _chunks(
-    network: MemoryNetwork, clip: float | None, chunk_size: int, *tensors: Tensor
-) -> tuple[Tensor, ...]:
-    """Outputs before `network.finish`, and the weights and momentum of all layers after them."""
-    keep = torch.is_grad_enabled()
+    rule: Rule,
+    body: Body,
+    sequences: list[Tensor],
+    gates: list[Tensor],
+    memory: list[Stacked],
+) -> tuple[Tensor, list[Stacked]]:
+    """Outputs before `network.finish`, and the memory after them."""
+    setting = Setting(rule, body, [m.widens for m in memory], torch.is_grad_enabled())
+    matrices = [layer.matrix for layer in memory]
     # Sums in place take one precision; the caller's tensors say which.
-    with torch.autocast(tensors[0].device.type, enabled=False):
-        results: tuple[Tensor, ...] = _Chunks.apply(network, clip, chunk_size, keep, *tensors)  # type: ignore[no-untyped-call]
-    return results
+    with torch.autocast(sequences[0].device.type, enabled=False):
+        output, *after = _Chunks.apply(setting, *sequences, *gates, *matrices)  # type: ignore[no-untyped-call]
+    return output, setting.stacked(after)
+
+
+class Setting(NamedTuple):
+    """How chunks are computed; `keep` where a gradient will be asked for."""
+
+    rule: Rule
+    body: Body
+    widens: list[bool]
+    keep: bool
+
+    def stacked(self, matrices: Sequence[Tensor]) -> list[Stacked]:
+        """The layers of a memory."""
+        return [Stacked(*pair) for pair in zip(matrices, self.widens, strict=True)]
 
 
 class _Chunks(torch.autograd.Function):
-    """Whole chunks one after the other; keeps their first states, and recomputes the rest."""
+    """Chunks one after the other; keeps some of their memories and of their products."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        network: MemoryNetwork,
-        clip: float | None,
-        chunk_size: int,
-        keep: bool,
-        *tensors: Tensor,
-    ) -> tuple[Tensor, ...]:
-        sequences, gates, state = tensors[:3], tensors[3:6], tensors[6:]
-        layers = len(state) // 2
-        weights, momentum = state[:layers], state[layers:]
-        outputs, states, tapes = [], [], []
-        for (queries, keys, targets), gate in _each(sequences, decays(*gates), chunk_size, layers):
-            before = weights, momentum
-            written = write(keys, targets, weights, network, clip)
-            reads, weights, momentum = forward(queries, written, gate, *before, network)
-            outputs.append(reads[-1])
-            if keep:
-                states.append(before)
-                tapes.append(Tape(written.preactivations, written.propagated, reads[:-1]))
-        if keep:
-            ctx.save_for_backward(*tensors[:6])
-            ctx.states, ctx.tapes = states, tapes
-            ctx.settings = network, clip, chunk_size
-        return torch.cat(outputs, dim=1), *weights, *momentum
+    def forward(ctx: Any, setting: Setting, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(*tensors[:6])
+        parts = [tensor.detach() for tensor in tensors]
+        sequences, gates, memory = parts[:3], parts[3:6], setting.stacked(parts[6:])
+        output = torch.empty_like(sequences[2])
+        memories, tapes = [], []
+        for group in _groups(gates[0]):
+            factors = _apart(setting.body.decays(*(gate[:, :, group] for gate in gates)), memory)
+            for place, decay in zip(_places(group, gates[0]), factors, strict=True):
+                before, chunk = memory, _cut(sequences, place)
+                output[:, place], memory, tape = setting.body.forward(
+                    setting.rule, chunk, decay, before
+                )
+                if setting.keep:
+                    memories.append(before)
+                    tapes.append(tape)
+        ctx.setting, ctx.memories, ctx.tapes = setting, memories, tapes
+        return output, *(layer.matrix for layer in memory)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        with torch.autocast(gradients[0].device.type, enabled=False):
-            return (None, None, None, None, *_backward(ctx, *gradients))
+    def backward(ctx: Any, output: Tensor, *after: Tensor) -> tuple[Tensor | None, ...]:
+        to_memory = list(after)
+        saved = [tensor.detach() for tensor in ctx.saved_tensors]
+        sequences, gates = saved[:3], saved[3:]
+        to_sequences = [torch.empty_like(x) for x in sequences]
+        to_gates = [torch.empty_like(gate) for gate in gates]
+        for group in reversed(list(_groups(gates[0]))):
+            with torch.enable_grad():
+                leaves = [gate[:, :, group].detach().requires_grad_() for gate in gates]
+                factors = ctx.setting.body.decays(*leaves)
+            decay = _apart(Decay(*(factor.detach() for factor in factors)), after)
+            places, found = _places(group, gates[0]), list[list[Decay]]()
+            for index in range(group.stop - group.start - 1, -1, -1):
+                place = places[index]
+                three, to_memory, to_factors = ctx.setting.body.backward(
+                    ctx.setting.rule,
+                    output[:, place],
+                    to_memory,
+                    _cut(sequences, place),
+                    decay[index],
+                    ctx.memories[group.start + index],
+                    ctx.tapes[group.start + index],
+                )
+                found.insert(0, to_factors)
+                for whole, part in zip(to_sequences, three, strict=True):
+                    whole[:, place] = part
+            gradients = torch.autograd.grad(factors, leaves, _together(found, factors))
+            for whole, part in zip(to_gates, gradients, strict=True):
+                whole[:, :, group] = part
+        return None, *to_sequences, *to_gates, *to_memory
 
 
-def _backward(ctx: Any, output: Tensor, *after: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of the sequences, the gates and the state, from the last chunk to the first."""
-    sequences, gates = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-    network, clip, chunk_size = ctx.settings
-    layers = len(after) // 2
-    weights, momentum = after[:layers], after[layers:]
-    with torch.enable_grad():
-        gates = [gate.detach().requires_grad_() for gate in gates]
-        factors = decays(*gates)
-    decay = Decay(*(factor.detach() for factor in factors))
-    gradient = Decay(*(torch.zeros_like(factor) for factor in decay))
-    chunks = list(_each(sequences, decay, chunk_size, layers))
-    places = list(_each([output], gradient, chunk_size, layers))
-    found = []
-    for (chunk, gate), ((out,), place), state, tape in reversed(
-        list(zip(chunks, places, ctx.states, ctx.tapes, strict=True))
-    ):
-        three, weights, momentum = backward(
-            out, (weights, momentum), chunk, gate, place, state, network, clip, tape
-        )
-        found.append(three)
-    joined = [torch.cat(parts[::-1], dim=1) for parts in zip(*found, strict=True)]
-    to_gates = torch.autograd.grad(factors, gates, gradient)
-    return (*joined, *to_gates, *weights, *momentum)
+def _groups(gate: Tensor) -> Iterator[slice]:
+    """Numbers of the chunks that are taken together."""
+    chunks = gate.shape[2]
+    return (slice(first, min(first + GROUP, chunks)) for first in range(0, chunks, GROUP))
 
 
-def _each(
-    sequences: Sequence[Tensor], factors: Decay, chunk_size: int, layers: int
-) -> Iterator[tuple[tuple[Tensor, ...], list[Decay]]]:
-    """The sequences' pieces and the factors of each layer, chunk by chunk."""
-    pieces = zip(*(x.split(chunk_size, dim=1) for x in sequences), strict=True)
-    for piece, chunk in zip(pieces, zip(*(x.unbind() for x in factors), strict=True), strict=True):
-        gates = [Decay(*gate) for gate in zip(*(x.unbind() for x in chunk), strict=True)]
-        yield piece, gates if len(gates) == layers else gates * layers
+def _places(group: slice, gate: Tensor) -> list[slice]:
+    """The tokens of each chunk of a group."""
+    size = gate.shape[3]
+    return [slice(n * size, (n + 1) * size) for n in range(group.start, group.stop)]
+
+
+def _cut(sequences: Sequence[Tensor], place: slice) -> tuple[Tensor, Tensor, Tensor]:
+    queries, keys, targets = (x[:, place] for x in sequences)
+    return queries, keys, targets
+
+
+def _apart(factors: Decay, memory: Sequence[Any]) -> list[list[Decay]]:
+    """The factors by chunk and layer."""
+    chunks = zip(*(factor.unbind() for factor in factors), strict=True)
+    apart = [[Decay(*gate) for gate in zip(*chunk, strict=True)] for chunk in chunks]
+    return [gates * (len(memory) // len(gates)) for gates in apart]
+
+
+def _together(found: list[list[Decay]], factors: Decay) -> list[Tensor]:
+    """Gradients by chunk and layer as those of the factors; a gate of all layers gets the sum."""
+    return [
+        torch.stack([torch.stack([layer[index] for layer in chunk]) for chunk in found])
+        .sum_to_size(factor.shape)
+        for index, factor in enumerate(factors)
+    ]  # fmt: skip

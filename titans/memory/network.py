@@ -29,41 +29,30 @@ class Activation(NamedTuple):
 
     Attributes:
         value: the function.
-        first: the function and its slope.
-        curvature: of an input, given the function and its slope there.
+        backward: of a gradient and an input, that gradient times the function's slope.
+        derivatives: of an input, the slope and the curvature there.
     """
 
     value: Callable[[Tensor], Tensor]
-    first: Callable[[Tensor], tuple[Tensor, Tensor]]
-    curvature: Callable[[Tensor, Tensor, Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor], Tensor]
+    derivatives: Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-def _silu_first(x: Tensor) -> tuple[Tensor, Tensor]:
+def _silu_derivatives(x: Tensor) -> tuple[Tensor, Tensor]:
     gate = torch.sigmoid(x)
     value = x * gate
-    return value, torch.lerp(value, torch.ones_like(x[..., :1]), gate)
-
-
-def _silu_curvature(x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    slope = torch.lerp(value, torch.ones_like(x[..., :1]), gate)
     curvature = (2 * slope).sub_(value)
-    return curvature.addcmul_(torch.sigmoid(x), curvature, value=-1)
+    return slope, curvature.addcmul_(gate, curvature, value=-1)
 
 
-def _gelu_density(x: Tensor) -> Tensor:
-    return torch.exp(-0.5 * x * x) * (0.5 / torch.pi) ** 0.5
+def _gelu_derivatives(x: Tensor) -> tuple[Tensor, Tensor]:
+    density = torch.exp(-0.5 * x * x) * (0.5 / torch.pi) ** 0.5
+    return 0.5 * (1 + torch.erf(x * 0.5**0.5)) + x * density, density * (2 - x * x)
 
 
-def _gelu_first(x: Tensor) -> tuple[Tensor, Tensor]:
-    below = 0.5 * (1 + torch.erf(x * 0.5**0.5))
-    return F.gelu(x), below + x * _gelu_density(x)
-
-
-def _gelu_curvature(x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
-    return _gelu_density(x) * (2 - x * x)
-
-
-SILU = Activation(F.silu, _silu_first, _silu_curvature)
-GELU = Activation(F.gelu, _gelu_first, _gelu_curvature)
+SILU = Activation(F.silu, torch.ops.aten.silu_backward, _silu_derivatives)
+GELU = Activation(F.gelu, torch.ops.aten.gelu_backward, _gelu_derivatives)
 
 
 @dataclass(frozen=True)
@@ -105,6 +94,17 @@ class MemoryNetwork:
         error = 2 * (output - targets)
         along = (error * output).mean(dim=-1, keepdim=True)
         return inverse * (error - error.mean(dim=-1, keepdim=True) - output * along)
+
+    def output_error_backward(
+        self, raw: Tensor, targets: Tensor, error: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What `raw` and `targets` get of a gradient with respect to `output_error`."""
+        if not self.normalise:
+            return 2 * error, -2 * error
+        with torch.enable_grad():
+            leaves = raw.detach().requires_grad_(), targets.detach().requires_grad_()
+            to_raw, to_targets = torch.autograd.grad(self.output_error(*leaves), leaves, error)
+        return to_raw, to_targets
 
     def finish(self, raw: Tensor, x: Tensor) -> Tensor:
         """What follows the last layer: `norm(raw) + x`, as configured."""
