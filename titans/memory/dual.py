@@ -33,7 +33,7 @@ from titans.memory.stacked import Stacked
 from titans.shapes import Gate, HeadSequence
 
 # Chunks whose gates are turned into factors together.
-GROUP = 16
+GROUP = 4
 
 
 def memorize(
@@ -133,7 +133,7 @@ class Setting(NamedTuple):
 
 
 class _Chunks(torch.autograd.Function):
-    """Chunks one after the other; keeps some of their memories and of their products."""
+    """Chunks one after the other; keeps their first memories and a few of their products."""
 
     @staticmethod
     def forward(ctx: Any, setting: Setting, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -141,7 +141,7 @@ class _Chunks(torch.autograd.Function):
         parts = [tensor.detach() for tensor in tensors]
         sequences, gates, memory = parts[:3], parts[3:6], setting.stacked(parts[6:])
         output = torch.empty_like(sequences[2])
-        memories, tapes = [], []
+        ctx.setting, ctx.kept = setting, []
         for group in _groups(gates[0]):
             factors = _apart(setting.body.decays(*(gate[:, :, group] for gate in gates)), memory)
             for place, decay in zip(_places(group, gates[0]), factors, strict=True):
@@ -150,42 +150,37 @@ class _Chunks(torch.autograd.Function):
                     setting.rule, chunk, decay, before
                 )
                 if setting.keep:
-                    memories.append(before)
-                    tapes.append(tape)
-        ctx.setting, ctx.memories, ctx.tapes = setting, memories, tapes
+                    ctx.kept.append((before, tape))
         return output, *(layer.matrix for layer in memory)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, output: Tensor, *after: Tensor) -> tuple[Tensor | None, ...]:
-        to_memory = list(after)
         saved = [tensor.detach() for tensor in ctx.saved_tensors]
-        sequences, gates = saved[:3], saved[3:]
-        to_sequences = [torch.empty_like(x) for x in sequences]
+        sequences, gates, to_memory = saved[:3], saved[3:], list(after)
+        if not ctx.kept:
+            raise RuntimeError("the gradient of `memorize` can be taken once: call it again")
+        found: list[tuple[Tensor, ...]] = []
         to_gates = [torch.empty_like(gate) for gate in gates]
         for group in reversed(list(_groups(gates[0]))):
             with torch.enable_grad():
                 leaves = [gate[:, :, group].detach().requires_grad_() for gate in gates]
                 factors = ctx.setting.body.decays(*leaves)
-            decay = _apart(Decay(*(factor.detach() for factor in factors)), after)
-            places, found = _places(group, gates[0]), list[list[Decay]]()
-            for index in range(group.stop - group.start - 1, -1, -1):
-                place = places[index]
-                three, to_memory, to_factors = ctx.setting.body.backward(
-                    ctx.setting.rule,
-                    output[:, place],
-                    to_memory,
-                    _cut(sequences, place),
-                    decay[index],
-                    ctx.memories[group.start + index],
-                    ctx.tapes[group.start + index],
+            decays = _apart(Decay(*(factor.detach() for factor in factors)), after)
+            to_factors: list[list[Decay]] = []
+            for place, decay in reversed(list(zip(_places(group, gates[0]), decays, strict=True))):
+                # Freed one by one: the gradients take their place.
+                memory, tape = ctx.kept.pop()
+                chunk = _cut(sequences, place)
+                three, to_memory, to_decay = ctx.setting.body.backward(
+                    ctx.setting.rule, output[:, place], to_memory, chunk, decay, memory, tape
                 )
-                found.insert(0, to_factors)
-                for whole, part in zip(to_sequences, three, strict=True):
-                    whole[:, place] = part
-            gradients = torch.autograd.grad(factors, leaves, _together(found, factors))
+                found.append(three)
+                to_factors.insert(0, to_decay)
+            gradients = torch.autograd.grad(factors, leaves, _together(to_factors, factors))
             for whole, part in zip(to_gates, gradients, strict=True):
                 whole[:, :, group] = part
+        to_sequences = [torch.cat(parts[::-1], dim=1) for parts in zip(*found, strict=True)]
         return None, *to_sequences, *to_gates, *to_memory
 
 

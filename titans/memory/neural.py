@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from titans.memory.blockwise import blockwise
 from titans.memory.dual import memorize
 from titans.memory.gates import Gates, gate_means
 from titans.memory.network import PLAIN, MemoryNetwork, MemoryState
@@ -115,13 +116,10 @@ class NeuralMemory(nn.Module):
             x: the tokens; any time, 0 included.
             state: what an earlier call returned, to continue its sequence.
         """
-        projected, past = self.projection(x, state.past if state else None)
+        parts, past = self.projection.then(self._heads, x, state.past if state else None)
+        queries, keys, values = parts
         # What accumulates over a sequence does so in float32, whatever the rest is computed in.
         with torch.autocast(x.device.type, enabled=False):
-            projected = projected.to(_precise(x.dtype))
-            parts = (split_heads(p, self.heads) for p in projected.chunk(3, dim=-1))
-            queries, keys, values = parts
-            queries, keys = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
             written = Written(keys, values, *self.gates(x))
             self.log = gate_means(written[2:])
             memory = state.memory if state else self.start(len(x))
@@ -149,10 +147,21 @@ class NeuralMemory(nn.Module):
             outputs = torch.cat([outputs, rest], dim=2)
         return outputs, memory, pending
 
+    def _heads(self, projected: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values of each head."""
+        precise = projected.to(_precise(projected.dtype))
+        queries, keys, values = (split_heads(p, self.heads) for p in precise.chunk(3, dim=-1))
+        return F.normalize(queries, dim=-1), F.normalize(keys, dim=-1), values
+
     def _emit(self, outputs: Float[Tensor, "batch heads time head"], x: Sequence) -> Sequence:
         """Normalises each head, gates by the token, and projects."""
-        merged = merge_heads(self.norm(outputs.to(x.dtype)))
-        return self.output(merged * F.silu(self.output_gate(x)))
+        (gated,) = blockwise(self._gated, [outputs, self.output_gate(x)], [self.norm.weight])
+        return self.output(gated)
+
+    def _gated(self, outputs: Tensor, gate: Tensor, scale: Tensor) -> tuple[Tensor]:
+        """`norm(outputs) silu(gate)`, heads side by side."""
+        normed = F.rms_norm(outputs, scale.shape, scale, self.norm.eps)
+        return (merge_heads(normed).to(gate.dtype) * F.silu(gate),)
 
 
 def _precise(dtype: torch.dtype) -> torch.dtype:

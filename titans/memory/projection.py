@@ -1,10 +1,14 @@
 """Linear map, causal depthwise convolution, SiLU: how queries, keys and values are made."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+from titans.memory.blockwise import Map, blockwise
 from titans.shapes import Sequence
 
 
@@ -40,21 +44,58 @@ class Projection(nn.Module):
         self, x: Sequence, past: Float[Tensor, "batch past out"] | None = None
     ) -> tuple[Float[Tensor, "batch time out"], Float[Tensor, "batch carried out"]]:
         """Projects `[batch, time, dim]` to `[batch, time, out]`; `past` continues a sequence."""
+        (projected,), past = self.then(lambda mixed: (mixed,), x, past)
+        return projected, past
+
+    def then(
+        self, function: Map, x: Sequence, past: Float[Tensor, "batch past out"] | None = None
+    ) -> tuple[tuple[Tensor, ...], Float[Tensor, "batch carried out"]]:
+        """As `forward`, with what `function` makes of each piece of the projection."""
         projected = self.linear(x)
-        if self.kernel is None:
-            return self.activation(projected), projected.new_empty(len(x), 0, projected.shape[-1])
-        width, time = len(self.kernel), x.shape[1]
+        width = 1 if self.kernel is None else len(self.kernel)
         if past is None:
             past = projected.new_zeros(x.shape[0], width - 1, projected.shape[-1])
-        padded = torch.cat([past, projected], dim=1)
-        mixed = padded[:, width - 1 :] * self.kernel[-1]
-        for lag in range(1, width):
-            start = width - 1 - lag
-            mixed = torch.addcmul(mixed, padded[:, start : start + time], self.kernel[-1 - lag])
-        if self.bias is not None:
-            mixed = mixed + self.bias
-        # A copy, so that the whole sequence is not kept with its end.
-        return self.activation(mixed), padded[:, time:].clone()
+        activate = self.activation
+        parameters = [p for p in (self.kernel, self.bias) if p is not None]
+
+        def mix(padded: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+            if parameters:
+                padded = _Convolution.apply(padded, parameters[0])  # type: ignore[no-untyped-call]
+            for bias in parameters[1:]:
+                padded = padded + bias.to(padded.dtype)
+            return function(activate(padded))
+
+        mixed = blockwise(mix, [projected], parameters, past)
+        recent = torch.cat([past, projected[:, max(0, x.shape[1] - width + 1) :]], dim=1)
+        return mixed, recent[:, recent.shape[1] - width + 1 :]
+
+
+class _Convolution(torch.autograd.Function):
+    """Sum over lags of `[batch, width - 1 + time, out]` times `kernel` `[width, out]`.
+
+    By hand, since the gradient of each lag's slice would be a tensor of its own.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, kernel: Tensor) -> Tensor:
+        ctx.save_for_backward(padded, kernel)
+        kernel, time = kernel.to(padded.dtype), padded.shape[1] - len(kernel) + 1
+        mixed = padded[:, :time] * kernel[0]
+        for lag in range(1, len(kernel)):
+            mixed = mixed.addcmul_(padded[:, lag : lag + time], kernel[lag])
+        return mixed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        padded, kernel = ctx.saved_tensors
+        to_padded, time = torch.zeros_like(padded), gradient.shape[1]
+        to_kernel = []
+        for lag in range(len(kernel)):
+            place = slice(lag, lag + time)
+            to_padded[:, place].addcmul_(gradient, kernel[lag].to(padded.dtype))
+            to_kernel.append((gradient * padded[:, place]).sum((0, 1), dtype=kernel.dtype))
+        return to_padded, torch.stack(to_kernel)
 
 
 def split_heads(
