@@ -48,7 +48,7 @@ def backward(
     rule: Rule,
     output: Tensor,
     after: Sequence[Tensor],
-    sequences: tuple[Tensor, Tensor, Tensor],
+    sequences: Sequence[Tensor],
     decay: Sequence[Decay],
     memory: Sequence[Stacked],
     tape: Tape,

@@ -20,10 +20,11 @@ class Body(NamedTuple):
 
     decays: Callable[..., Any]
     forward: Callable[..., Any]
+    advance: Callable[..., Any]
     backward: Callable[..., Any]
 
 
-EAGER = Body(decay.decays, chunk.forward, adjoint.backward)
+EAGER = Body(decay.decays, chunk.forward, chunk.advance, adjoint.backward)
 _compiled = False
 
 

@@ -77,7 +77,7 @@ class Rule(NamedTuple):
 
 def forward(
     rule: Rule,
-    sequences: tuple[Tensor, Tensor, Tensor],
+    sequences: Sequence[Tensor],
     decay: Sequence[Decay],
     memory: Sequence[Stacked],
 ) -> tuple[Tensor, list[Stacked], Tape]:
@@ -92,12 +92,25 @@ def forward(
     queries, keys, targets = sequences
     _, written = write(rule, keys, targets, memory)
     output, tape = _read(rule.network, queries, written, decay, memory)
+    return output, _after(written, decay, memory), tape
+
+
+def advance(
+    rule: Rule, keys: Tensor, targets: Tensor, decay: Sequence[Decay], memory: Sequence[Stacked]
+) -> list[Stacked]:
+    """The memory after the chunk alone."""
+    return _after(write(rule, keys, targets, memory)[1], decay, memory)
+
+
+def _after(
+    written: Sequence[Write], decay: Sequence[Decay], memory: Sequence[Stacked]
+) -> list[Stacked]:
     after = []
     for layer, new, gate in zip(memory, written, decay, strict=True):
         step = spread(new.narrow, gate.last).mT
         matrix = updated(layer.matrix, gate.mix, step, new.wide, sign=-1)
         after.append(Stacked(matrix, layer.widens))
-    return output, after, tape
+    return after
 
 
 def write(

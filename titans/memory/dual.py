@@ -32,7 +32,7 @@ from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check
 from titans.memory.stacked import Stacked
 from titans.shapes import Gate, HeadSequence
 
-# Chunks whose gates are turned into factors together.
+# Chunks whose gates are turned into factors together; even, since every other memory is kept.
 GROUP = 4
 
 
@@ -133,7 +133,7 @@ class Setting(NamedTuple):
 
 
 class _Chunks(torch.autograd.Function):
-    """Chunks one after the other; keeps their first memories and a few of their products."""
+    """Chunks one after the other; keeps every other memory and a few of the products."""
 
     @staticmethod
     def forward(ctx: Any, setting: Setting, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -144,13 +144,13 @@ class _Chunks(torch.autograd.Function):
         ctx.setting, ctx.kept = setting, []
         for group in _groups(gates[0]):
             factors = _apart(setting.body.decays(*(gate[:, :, group] for gate in gates)), memory)
-            for place, decay in zip(_places(group, gates[0]), factors, strict=True):
+            for index, place in enumerate(_places(group, gates[0])):
                 before, chunk = memory, _cut(sequences, place)
                 output[:, place], memory, tape = setting.body.forward(
-                    setting.rule, chunk, decay, before
+                    setting.rule, chunk, factors[index], before
                 )
                 if setting.keep:
-                    ctx.kept.append((before, tape))
+                    ctx.kept.append((None if index % 2 else before, tape))
         return output, *(layer.matrix for layer in memory)
 
     @staticmethod
@@ -158,22 +158,26 @@ class _Chunks(torch.autograd.Function):
     def backward(ctx: Any, output: Tensor, *after: Tensor) -> tuple[Tensor | None, ...]:
         saved = [tensor.detach() for tensor in ctx.saved_tensors]
         sequences, gates, to_memory = saved[:3], saved[3:], list(after)
-        if not ctx.kept:
-            raise RuntimeError("the gradient of `memorize` can be taken once: call it again")
-        found: list[tuple[Tensor, ...]] = []
+        retained = torch._C._autograd._get_current_graph_task_keep_graph()
+        # Where no second gradient can be asked for, what is kept is freed chunk by chunk.
+        kept = list(ctx.kept) if retained else ctx.kept
+        rule, body, found = ctx.setting.rule, ctx.setting.body, list[tuple[Tensor, ...]]()
         to_gates = [torch.empty_like(gate) for gate in gates]
         for group in reversed(list(_groups(gates[0]))):
             with torch.enable_grad():
                 leaves = [gate[:, :, group].detach().requires_grad_() for gate in gates]
-                factors = ctx.setting.body.decays(*leaves)
+                factors = body.decays(*leaves)
             decays = _apart(Decay(*(factor.detach() for factor in factors)), after)
+            chunks = [_cut((*sequences, output), place) for place in _places(group, gates[0])]
             to_factors: list[list[Decay]] = []
-            for place, decay in reversed(list(zip(_places(group, gates[0]), decays, strict=True))):
-                # Freed one by one: the gradients take their place.
-                memory, tape = ctx.kept.pop()
-                chunk = _cut(sequences, place)
-                three, to_memory, to_decay = ctx.setting.body.backward(
-                    ctx.setting.rule, output[:, place], to_memory, chunk, decay, memory, tape
+            for index in range(len(chunks) - 1, -1, -1):
+                *chunk, to_output = chunks[index]
+                memory, tape = kept.pop()
+                if memory is None:
+                    _, *pairs, _ = chunks[index - 1]
+                    memory = body.advance(rule, *pairs, decays[index - 1], kept[-1][0])
+                three, to_memory, to_decay = body.backward(
+                    rule, to_output, to_memory, chunk, decays[index], memory, tape
                 )
                 found.append(three)
                 to_factors.insert(0, to_decay)
@@ -196,9 +200,8 @@ def _places(group: slice, gate: Tensor) -> list[slice]:
     return [slice(n * size, (n + 1) * size) for n in range(group.start, group.stop)]
 
 
-def _cut(sequences: Sequence[Tensor], place: slice) -> tuple[Tensor, Tensor, Tensor]:
-    queries, keys, targets = (x[:, place] for x in sequences)
-    return queries, keys, targets
+def _cut(sequences: Sequence[Tensor], place: slice) -> list[Tensor]:
+    return [x[:, place] for x in sequences]
 
 
 def _apart(factors: Decay, memory: Sequence[Any]) -> list[list[Decay]]:
