@@ -9,7 +9,7 @@ from torch import Tensor
 from titans.memory.chunk import BackPropagation, Rule, Tape, Write, write
 from titans.memory.decay import Decay
 from titans.memory.network import MemoryNetwork
-from titans.memory.stacked import Stacked, along, combine, plus, spread, updated
+from titans.memory.stacked import Stacked, along, combine, plus, spread, times, updated
 
 
 class Layer(NamedTuple):
@@ -66,11 +66,12 @@ def backward(
     """
     queries, keys, targets = sequences
     activation = rule.network.activation
-    passed, written = write(rule, keys, targets, memory)
-    layers = [Layer(*parts) for parts in zip(memory, written, decay, strict=True)]
+    rough = [layer.to(keys.dtype) for layer in memory]
+    passed, written = write(rule, keys, targets, rough)
+    layers = [Layer(*parts) for parts in zip(rough, written, decay, strict=True)]
     to, factors, y = [], [], output
-    for layer, matrix in zip(layers, after, strict=True):
-        gradient, gates = _end(layer, matrix)
+    for layer, whole, matrix in zip(layers, memory, after, strict=True):
+        gradient, gates = _end(layer, whole, matrix)
         to.append(gradient)
         factors.append(gates)
     through: list[Through] = []
@@ -91,13 +92,14 @@ def backward(
     return (y, to_keys, to_targets), matrices, factors
 
 
-def _end(layer: Layer, after: Tensor) -> tuple[Gradient, Decay]:
+def _end(layer: Layer, whole: Stacked, after: Tensor) -> tuple[Gradient, Decay]:
     """Through `matrix' = mix matrix - spread(n, last)^T w`; also what `mix` and `last` get."""
-    memory, written, gate = layer
-    rows = after.view(len(after), 2, -1)
+    _, written, gate = layer
+    mix = torch.bmm(after.view(len(after), 2, -1), whole.pair.mT)
+    after = after.to(written.wide.dtype)
     product = torch.bmm(written.wide, after.mT)
     wide = torch.bmm(spread(written.narrow, -gate.last), after)
-    last, mix = -along(written.narrow, product), torch.bmm(rows, memory.pair.mT)
+    last = -along(written.narrow, product, gate.last)
     return Gradient(combine(product, -gate.last), wide), gate._replace(last=last, mix=mix)
 
 
@@ -117,27 +119,29 @@ def _read(
     x, error = memory.sides(written.narrow, written.wide)
     to_x, to_error = memory.sides(to.narrow, to.wide)
     scores, alike = torch.bmm(hidden, x.mT), torch.bmm(y, error.mT)
-    to_scores = alike * gate.writes
+    to_scores = times(gate.writes, alike)
     to_hidden = plus(to_hidden, to_scores, x, sign=-1)
     to_x = plus(to_x, to_scores.mT, hidden, sign=-1)
-    to_error = plus(to_error, (scores * gate.writes).mT, y, sign=-1)
+    to_error = plus(to_error, times(gate.writes, scores).mT, y, sign=-1)
     gradient = Gradient(*memory.sides(to_x, to_error))
-    return to_hidden, gradient, through, along(narrow, product), -alike * scores
+    writes = -alike.to(gate.writes.dtype) * scores
+    return to_hidden, gradient, through, along(narrow, product, gate.read), writes
 
 
 def _clipping(written: Write, to: Gradient) -> Gradient:
     """Through `c n` with `c = clip / (|x| |e|)` where that is below 1."""
-    if written.clip is None or written.squares is None:
+    if written.clip is None or written.lengths is None:
         return to
     wide_error = written.wide is written.errors
     narrow = written.inputs if wide_error else written.errors
-    squares = written.squares if wide_error else written.squares[::-1]
+    lengths = written.lengths if wide_error else written.lengths[::-1]
     slope = torch.linalg.vecdot(to.narrow, narrow)[..., None] * written.clip
     slope = torch.where(written.clip < 1, -slope, 0)
     tiny = torch.finfo(slope.dtype).tiny
-    return to._replace(
-        narrow=torch.addcmul(to.narrow * written.clip, slope / squares[0].clamp_min(tiny), narrow),
-        wide=torch.addcmul(to.wide, slope / squares[1].clamp_min(tiny), written.wide),
+    shares = [slope / length.square().clamp_min(tiny) for length in lengths]
+    return Gradient(
+        torch.addcmul(to.narrow * written.clip, shares[0], narrow).to(narrow.dtype),
+        torch.addcmul(to.wide, shares[1], written.wide).to(narrow.dtype),
     )
 
 

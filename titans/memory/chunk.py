@@ -10,7 +10,8 @@ where `A = G theta c` and `c <= 1` clips each token's gradient. At the end of th
     W' = a_C W + b_C S - sum_i A[C, i] e_i x_i^T        S' = eta_C..eta_1 S - sum_i r_i e_i x_i^T
 
 `W` and `S` of a layer lie one above the other in a single matrix (see `titans.memory.stacked`).
-Tensors are `[batch * heads, C, width]`.
+Tensors are `[batch * heads, C, width]`. Sequences may be in bfloat16; the memory and the factors of
+the gates are not.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from titans.memory.decay import Decay
 from titans.memory.network import MemoryNetwork, clip_factor
-from titans.memory.stacked import Stacked, combine, plus, spread, updated
+from titans.memory.stacked import Stacked, combine, plus, spread, times, updated
 
 
 class Tape(NamedTuple):
@@ -42,7 +43,7 @@ class Write(NamedTuple):
     Attributes:
         inputs: `x`.
         errors: `e`.
-        squares: `|x|^2` and `|e|^2`, None without clipping.
+        lengths: `|x|` and `|e|`, None without clipping.
         clip: `c` `[C, 1]`, likewise.
         narrow: the shorter of `x` and `e`, times `c`.
         wide: the longer one.
@@ -50,7 +51,7 @@ class Write(NamedTuple):
 
     inputs: Tensor
     errors: Tensor
-    squares: tuple[Tensor, Tensor] | None
+    lengths: tuple[Tensor, Tensor] | None
     clip: Tensor | None
     narrow: Tensor
     wide: Tensor
@@ -90,8 +91,9 @@ def forward(
         memory: `W` and `S`, a layer each.
     """
     queries, keys, targets = sequences
-    _, written = write(rule, keys, targets, memory)
-    output, tape = _read(rule.network, queries, written, decay, memory)
+    rough = [layer.to(keys.dtype) for layer in memory]
+    _, written = write(rule, keys, targets, rough)
+    output, tape = _read(rule.network, queries, written, decay, rough)
     return output, _after(written, decay, memory), tape
 
 
@@ -99,7 +101,8 @@ def advance(
     rule: Rule, keys: Tensor, targets: Tensor, decay: Sequence[Decay], memory: Sequence[Stacked]
 ) -> list[Stacked]:
     """The memory after the chunk alone."""
-    return _after(write(rule, keys, targets, memory)[1], decay, memory)
+    rough = [layer.to(keys.dtype) for layer in memory]
+    return _after(write(rule, keys, targets, rough)[1], decay, memory)
 
 
 def _after(
@@ -135,9 +138,10 @@ def write(
 def _clipped(clip: float | None, x: Tensor, error: Tensor, narrow: Tensor, wide: Tensor) -> Write:
     if clip is None:
         return Write(x, error, None, None, narrow, wide)
-    squares = [torch.linalg.vecdot(v, v)[..., None] for v in (x, error)]
-    factor = torch.as_tensor(clip_factor((squares[0] * squares[1]).sqrt(), clip))
-    return Write(x, error, (squares[0], squares[1]), factor, factor * narrow, wide)
+    precise = torch.promote_types(x.dtype, torch.float32)
+    lengths = [torch.linalg.vector_norm(v, dim=-1, keepdim=True, dtype=precise) for v in (x, error)]
+    factor = torch.as_tensor(clip_factor(lengths[0] * lengths[1], clip))
+    return Write(x, error, (lengths[0], lengths[1]), factor, times(factor, narrow), wide)
 
 
 def _read(
@@ -159,5 +163,5 @@ def _read(
             y = combine(product, gate.read)
         x, error = layer.sides(new.narrow, new.wide)
         tape.products.append(product)
-        tape.reads.append(plus(y, torch.bmm(hidden, x.mT) * gate.writes, error, sign=-1))
+        tape.reads.append(plus(y, times(gate.writes, torch.bmm(hidden, x.mT)), error, sign=-1))
     return tape.reads.pop(), tape

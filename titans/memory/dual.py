@@ -156,36 +156,42 @@ class _Chunks(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, output: Tensor, *after: Tensor) -> tuple[Tensor | None, ...]:
-        saved = [tensor.detach() for tensor in ctx.saved_tensors]
-        sequences, gates, to_memory = saved[:3], saved[3:], list(after)
-        retained = torch._C._autograd._get_current_graph_task_keep_graph()
-        # Where no second gradient can be asked for, what is kept is freed chunk by chunk.
-        kept = list(ctx.kept) if retained else ctx.kept
-        rule, body, found = ctx.setting.rule, ctx.setting.body, list[tuple[Tensor, ...]]()
-        to_gates = [torch.empty_like(gate) for gate in gates]
-        for group in reversed(list(_groups(gates[0]))):
-            with torch.enable_grad():
-                leaves = [gate[:, :, group].detach().requires_grad_() for gate in gates]
-                factors = body.decays(*leaves)
-            decays = _apart(Decay(*(factor.detach() for factor in factors)), after)
-            chunks = [_cut((*sequences, output), place) for place in _places(group, gates[0])]
-            to_factors: list[list[Decay]] = []
-            for index in range(len(chunks) - 1, -1, -1):
-                *chunk, to_output = chunks[index]
-                memory, tape = kept.pop()
-                if memory is None:
-                    _, *pairs, _ = chunks[index - 1]
-                    memory = body.advance(rule, *pairs, decays[index - 1], kept[-1][0])
-                three, to_memory, to_decay = body.backward(
-                    rule, to_output, to_memory, chunk, decays[index], memory, tape
-                )
-                found.append(three)
-                to_factors.insert(0, to_decay)
-            gradients = torch.autograd.grad(factors, leaves, _together(to_factors, factors))
-            for whole, part in zip(to_gates, gradients, strict=True):
-                whole[:, :, group] = part
-        to_sequences = [torch.cat(parts[::-1], dim=1) for parts in zip(*found, strict=True)]
-        return None, *to_sequences, *to_gates, *to_memory
+        with torch.autocast(output.device.type, enabled=False):
+            return None, *_backward(ctx, output, list(after))
+
+
+def _backward(ctx: Any, output: Tensor, to_memory: list[Tensor]) -> tuple[Tensor, ...]:
+    """Gradients of the sequences, the gates and the memory, from the last chunk to the first."""
+    saved = [tensor.detach() for tensor in ctx.saved_tensors]
+    sequences, gates = saved[:3], saved[3:]
+    retained = torch._C._autograd._get_current_graph_task_keep_graph()
+    # Where no second gradient can be asked for, what is kept is freed chunk by chunk.
+    kept = list(ctx.kept) if retained else ctx.kept
+    rule, body, found = ctx.setting.rule, ctx.setting.body, list[tuple[Tensor, ...]]()
+    to_gates = [torch.empty_like(gate) for gate in gates]
+    for group in reversed(list(_groups(gates[0]))):
+        with torch.enable_grad():
+            leaves = [gate[:, :, group].detach().requires_grad_() for gate in gates]
+            factors = body.decays(*leaves)
+        decays = _apart(Decay(*(factor.detach() for factor in factors)), to_memory)
+        chunks = [_cut((*sequences, output), place) for place in _places(group, gates[0])]
+        to_factors: list[list[Decay]] = []
+        for index in range(len(chunks) - 1, -1, -1):
+            *chunk, to_output = chunks[index]
+            memory, tape = kept.pop()
+            if memory is None:
+                _, *pairs, _ = chunks[index - 1]
+                memory = body.advance(rule, *pairs, decays[index - 1], kept[-1][0])
+            three, to_memory, to_decay = body.backward(
+                rule, to_output, to_memory, chunk, decays[index], memory, tape
+            )
+            found.append(three)
+            to_factors.insert(0, to_decay)
+        gradients = torch.autograd.grad(factors, leaves, _together(to_factors, factors))
+        for whole, part in zip(to_gates, gradients, strict=True):
+            whole[:, :, group] = part
+    to_sequences = [torch.cat(parts[::-1], dim=1) for parts in zip(*found, strict=True)]
+    return *to_sequences, *to_gates, *to_memory
 
 
 def _groups(gate: Tensor) -> Iterator[slice]:

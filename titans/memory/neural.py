@@ -149,9 +149,8 @@ class NeuralMemory(nn.Module):
 
     def _heads(self, projected: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values of each head."""
-        precise = projected.to(_precise(projected.dtype))
-        queries, keys, values = (split_heads(p, self.heads) for p in precise.chunk(3, dim=-1))
-        return F.normalize(queries, dim=-1), F.normalize(keys, dim=-1), values
+        queries, keys, values = (split_heads(p, self.heads) for p in projected.chunk(3, dim=-1))
+        return _unit(queries), _unit(keys), values
 
     def _emit(self, outputs: Float[Tensor, "batch heads time head"], x: Sequence) -> Sequence:
         """Normalises each head, gates by the token, and projects."""
@@ -162,6 +161,12 @@ class NeuralMemory(nn.Module):
         """`norm(outputs) silu(gate)`, heads side by side."""
         normed = F.rms_norm(outputs, scale.shape, scale, self.norm.eps)
         return (merge_heads(normed).to(gate.dtype) * F.silu(gate),)
+
+
+def _unit(x: HeadSequence) -> HeadSequence:
+    """Each vector at length 1, which is measured in float32 or better."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=_precise(x.dtype))
+    return (x / length.clamp_min(1e-12)).to(x.dtype)
 
 
 def _precise(dtype: torch.dtype) -> torch.dtype:

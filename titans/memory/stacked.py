@@ -39,6 +39,10 @@ class Stacked(NamedTuple):
         weights, momentum = (h.mT if self.widens else h for h in halves)
         return weights, momentum
 
+    def to(self, dtype: torch.dtype) -> "Stacked":
+        """The same in another precision."""
+        return Stacked(self.matrix.to(dtype), self.widens)
+
     @property
     def pair(self) -> Tensor:
         """The two as rows, `[batch * heads, 2, in * out]`."""
@@ -62,20 +66,27 @@ class Stacked(NamedTuple):
         return (one, two) if self.widens else (two, one)
 
 
+def times(factor: Tensor, x: Tensor) -> Tensor:
+    """`factor * x` in the precision of `x`; factors of gates may have a higher one."""
+    return (factor * x).to(x.dtype)
+
+
 def spread(x: Tensor, factors: Tensor) -> Tensor:
     """`[f_1 x | f_2 x]`: `[b, C, narrow]` and `[b, C, 2]` to `[b, C, 2 narrow]`."""
-    return (factors[..., None] * x[..., None, :]).flatten(-2)
+    return times(factors[..., None], x[..., None, :]).flatten(-2)
 
 
 def combine(product: Tensor, factors: Tensor) -> Tensor:
     """`f_1 first + f_2 second`: `[b, C, 2 narrow]` and `[b, C, 2]` to `[b, C, narrow]`."""
     first, second = product.chunk(2, dim=-1)
-    return torch.addcmul(factors[..., :1] * first, factors[..., 1:], second)
+    total = torch.addcmul(factors[..., :1] * first, factors[..., 1:], second)
+    return total.to(product.dtype)
 
 
-def along(x: Tensor, product: Tensor) -> Tensor:
-    """The gradient of `factors`: `<x, first>` and `<x, second>`, `[b, C, 2]`."""
-    return torch.linalg.vecdot(product.unflatten(-1, (2, -1)), x[..., None, :])
+def along(x: Tensor, product: Tensor, like: Tensor) -> Tensor:
+    """`<x, first>` and `<x, second>`, the gradient of factors as precise as `like`."""
+    halves = product.unflatten(-1, (2, -1)).to(like.dtype)
+    return torch.linalg.vecdot(halves, x[..., None, :].to(like.dtype))
 
 
 def plus(total: Tensor, left: Tensor, right: Tensor, sign: int = 1) -> Tensor:
@@ -97,7 +108,8 @@ def updated(
     """`mix matrix + sign left @ right`, and `half` on top of its first half.
 
     Args:
-        matrix: `[b, 2 narrow, wide]`, of which `mix` `[b, 2, 2]` takes each half as one row.
+        matrix: `[b, 2 narrow, wide]`, of which `mix` `[b, 2, 2]` takes each half as one row; it
+            may be more precise than what is added.
         mix: see `matrix`.
         left: `[b, 2 narrow, C]`.
         right: `[b, C, wide]`.
@@ -106,7 +118,10 @@ def updated(
     """
     if not torch.compiler.is_compiling():
         kept = torch.bmm(mix, matrix.unflatten(1, (2, -1)).flatten(2)).view_as(matrix)
-        total = kept.baddbmm_(left, right, alpha=sign)
+        if left.dtype == matrix.dtype:
+            total = kept.baddbmm_(left, right, alpha=sign)
+        else:
+            total = kept.add_(torch.bmm(left, right), alpha=sign)
         if half is not None:
             total[:, : half.shape[1]] += half
         return total
