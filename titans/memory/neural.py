@@ -159,7 +159,7 @@ class NeuralMemory(nn.Module):
 
     def _gated(self, outputs: Tensor, gate: Tensor, scale: Tensor) -> tuple[Tensor]:
         """`norm(outputs) silu(gate)`, heads side by side."""
-        normed = F.rms_norm(outputs, scale.shape, scale, self.norm.eps)
+        normed = F.rms_norm(outputs, scale.shape, scale.to(outputs.dtype), self.norm.eps)
         return (merge_heads(normed).to(gate.dtype) * F.silu(gate),)
 
 
