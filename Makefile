@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 QUIET := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint report sizes clean
+.PHONY: help setup run test test-all lint bench report sizes clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,10 @@ lint: setup ## Check form, types and layers
 
 report: setup ## Rewrite the tables in experiments/ from the records
 	$(PY) -m experiments report
+
+bench: setup ## Measure the memory against the machine and titans-pytorch (minutes, idle machine)
+	$(PY) -m pip install -q -c constraints.txt -e '.[peers]'
+	OMP_NUM_THREADS=2 $(PY) -m tests.bench $(ARGS)
 
 sizes: setup ## Make all models as large as LMM: the widths in conf/model, the table in FIDELITY.md
 	$(PY) -m tests.sizes

@@ -84,6 +84,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     import torch
     from lightning import Trainer, seed_everything
 
+    from titans.memory import compile_chunks
     from titans.ops import kernels
     from titans.tasks import Checkpoint, ProgressBar, load_checkpoint
 
@@ -95,6 +96,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         if config.hardware.threads:
             torch.set_num_threads(config.hardware.threads)
         kernels.force(config.hardware.kernels)
+        compile_chunks(config.hardware.compile)
         make = partial(hydra.utils.instantiate, _convert_="all")
         task = make(
             config.task.objective,

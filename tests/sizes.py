@@ -53,6 +53,9 @@ def matched() -> list[str]:
     return [name for name in names() if WIDTHS.search((MODELS / f"{name}.yaml").read_text())]
 
 
+TITANS = ["lmm", "mac", "mag", "mal"]
+
+
 def fitting_width(model: str, scale: str) -> int:
     """The width of the MLP, a multiple of 64 (8 at scale tiny), that comes closest to LMM."""
     size, blocks = measure(model, scale), build(model, scale).backbone.blocks
@@ -65,7 +68,7 @@ def fitting_width(model: str, scale: str) -> int:
 def table() -> str:
     """Millions of parameters, and in brackets those without the embedding."""
     lines = [f"| model | {' | '.join(SCALES)} |", f"|---|{'---:|' * len(SCALES)}"]
-    for model in ["lmm", *matched()]:
+    for model in [*TITANS, *matched()]:
         sizes = (measure(model, scale) for scale in SCALES)
         cells = (f"{_millions(s.total)} ({_millions(s.total - s.embedding)})" for s in sizes)
         lines.append(f"| `{model}` | {' | '.join(cells)} |")

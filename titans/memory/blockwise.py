@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-BLOCK = 512
+BLOCK = 256
 
 Map = Callable[..., tuple[Tensor, ...]]
 

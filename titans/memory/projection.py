@@ -38,7 +38,7 @@ class Projection(nn.Module):
         self.kernel = nn.Parameter(torch.zeros(convolution, out)) if convolution else None
         if self.kernel is not None:
             nn.init.uniform_(self.kernel, -(convolution**-0.5), convolution**-0.5)
-        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(out)) if bias and convolution else None
 
     def forward(
         self, x: Sequence, past: Float[Tensor, "batch past out"] | None = None
