@@ -167,7 +167,6 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         task.to(trainer.strategy.root_device)
         for evaluation in evaluations.values():
             for name, value, counts in evaluation(task):
-                log.info("%s  %s  (%s)", name, number(value), listed(counts))
                 record = replace(
                     record,
                     scores=record.scores | {name: round(value, 4)},
@@ -175,6 +174,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
                     seconds=round(time.monotonic() - began, 1),
                 )
                 path = keep(record, config, path)
+                log.info("%s  %s  (%s)", name, number(value), listed(counts))
         record = replace(record, status=FINISHED, error="")
     except BaseException as error:
         record = replace(record, error=f"{type(error).__name__}: {error}"[:500])

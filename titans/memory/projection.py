@@ -67,7 +67,8 @@ class Projection(nn.Module):
 
         mixed = blockwise(mix, [projected], parameters, past)
         recent = torch.cat([past, projected[:, max(0, x.shape[1] - width + 1) :]], dim=1)
-        return mixed, recent[:, recent.shape[1] - width + 1 :]
+        # A copy, so that nothing else is kept with the end.
+        return mixed, recent[:, recent.shape[1] - width + 1 :].clone()
 
 
 class _Convolution(torch.autograd.Function):
