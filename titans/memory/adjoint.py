@@ -83,7 +83,7 @@ def backward(
         through.insert(0, passage)
         factors[index] = factors[index]._replace(read=read, writes=writes)
         y = y if before is None else activation.backward(y, before)
-    to = [_clipping(new, gradient) for new, gradient in zip(written, to, strict=True)]
+    to = [_clipping(layer, gradient) for layer, gradient in zip(layers, to, strict=True)]
     to_keys, to_targets, halves = _back_propagation(rule.network, layers, to, passed, targets)
     matrices = [
         updated(matrix, gate.mix.mT, passage.narrow.mT, passage.wide, half=half)
@@ -128,13 +128,13 @@ def _read(
     return to_hidden, gradient, through, along(narrow, product, gate.read), writes
 
 
-def _clipping(written: Write, to: Gradient) -> Gradient:
+def _clipping(layer: Layer, to: Gradient) -> Gradient:
     """Through `c n` with `c = clip / (|x| |e|)` where that is below 1."""
+    memory, written, _ = layer
     if written.clip is None or written.lengths is None:
         return to
-    wide_error = written.wide is written.errors
-    narrow = written.inputs if wide_error else written.errors
-    lengths = written.lengths if wide_error else written.lengths[::-1]
+    narrow, _ = memory.sides(written.inputs, written.errors)
+    lengths = memory.sides(*written.lengths)
     slope = torch.linalg.vecdot(to.narrow, narrow)[..., None] * written.clip
     slope = torch.where(written.clip < 1, -slope, 0)
     tiny = torch.finfo(slope.dtype).tiny
