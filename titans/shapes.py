@@ -9,6 +9,7 @@
 | out, in  | the two sides of one weight matrix of a memory                  |
 | layers   | weight matrices of one memory, `L_M` in the paper               |
 | vocab    | entries of the vocabulary                                       |
+| channels | variables of a time series                                      |
 
 The annotations are read by people and checked in the tests alone, so they cost nothing at run time.
 """
@@ -23,3 +24,6 @@ HeadSequence = Float[Tensor, "batch heads time dim"]
 Sequence = Float[Tensor, "batch time dim"]
 Tokens = Int[Tensor, "batch time"]
 Logits = Float[Tensor, "batch time vocab"]
+
+Series = Float[Tensor, "batch time channels"]
+"""A window of a multivariate series, or a forecast."""
