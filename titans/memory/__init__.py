@@ -1,6 +1,6 @@
 """The neural long-term memory (section 3 of the paper)."""
 
-from titans.memory.body import compile_chunks
+from titans.memory.compilation import compile_chunks
 from titans.memory.dual import memorize
 from titans.memory.gates import Gates
 from titans.memory.network import GELU, SILU, Activation, MemoryNetwork, MemoryState

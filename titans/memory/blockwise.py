@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from titans.memory.compilation import compiled
+
 BLOCK = 256
 
 Map = Callable[..., tuple[Tensor, ...]]
@@ -26,7 +28,8 @@ def blockwise(
 
     Args:
         function: maps pieces `[batch, ..., time, dim]` to others of as many tokens. With `past`
-            its first argument has the tokens before it in front, as many as `past` has.
+            its first argument has the tokens before it in front, as many as `past` has. The same
+            object at each call, since it may be compiled.
         sequences: `[batch, ..., time, dim]`.
         parameters: what it needs besides, the same for each piece.
         past: `[batch, before, dim]`, what precedes the first sequence.
@@ -54,7 +57,8 @@ class _Blockwise(torch.autograd.Function):
         sequences, parameters = tensors[:count], tensors[count:]
         time, results = sequences[0].shape[-2], list[Tensor]()
         for start in range(0, time, BLOCK):
-            parts = function(*_pieces(past, sequences, start), *parameters)
+            body = _body(function, start, time)
+            parts = body(*_pieces(past, sequences, start), *parameters)
             if not results:
                 results = [x.new_empty(*x.shape[:-2], time, x.shape[-1]) for x in parts]
             for whole, part in zip(results, parts, strict=True):
@@ -72,8 +76,9 @@ class _Blockwise(torch.autograd.Function):
         for start in reversed(range(0, sequences[0].shape[-2], BLOCK)):
             place = slice(start, start + BLOCK)
             leaves = [x.detach() for x in (*_pieces(past, sequences, start), *parameters)]
+            body = _body(ctx.function, start, sequences[0].shape[-2])
             with torch.autocast(past.device.type, enabled=False), torch.enable_grad():
-                outputs = ctx.function(*(leaf.requires_grad_() for leaf in leaves))
+                outputs = body(*(leaf.requires_grad_() for leaf in leaves))
             parts = [g[..., place, :] for g in gradients]
             first, *rest = torch.autograd.grad(outputs, leaves, parts, materialize_grads=True)
             to_sequences[0][..., place, :] = first[..., before:, :]
@@ -86,6 +91,12 @@ class _Blockwise(torch.autograd.Function):
             for whole, part in zip(to_parameters, rest[ctx.count - 1 :], strict=True):
                 whole += part
         return None, None, to_past, *to_sequences, *to_parameters
+
+
+def _body(function: Map, start: int, time: int) -> Map:
+    """What computes the block that begins at `start`."""
+    # A last, shorter block may be of any size: it is not worth a compilation.
+    return compiled(function) if start + BLOCK <= time else function
 
 
 def _pieces(past: Tensor, sequences: Sequence[Tensor], start: int) -> list[Tensor]:

@@ -1,7 +1,7 @@
 """The long-term memory as a layer: projections, gates, one memory a head, normalised output."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from titans.memory.blockwise import blockwise
+from titans.memory.blockwise import Map, blockwise
 from titans.memory.dual import memorize
 from titans.memory.gates import Gates, gate_means
 from titans.memory.network import PLAIN, MemoryNetwork, MemoryState
@@ -116,7 +116,7 @@ class NeuralMemory(nn.Module):
             x: the tokens; any time, 0 included.
             state: what an earlier call returned, to continue its sequence.
         """
-        parts, past = self.projection.then(self._heads, x, state.past if state else None)
+        parts, past = self.projection.then(_splitting(self.heads), x, state.past if state else None)
         queries, keys, values = parts
         # What accumulates over a sequence does so in float32, whatever the rest is computed in.
         with torch.autocast(x.device.type, enabled=False):
@@ -147,20 +147,27 @@ class NeuralMemory(nn.Module):
             outputs = torch.cat([outputs, rest], dim=2)
         return outputs, memory, pending
 
-    def _heads(self, projected: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values of each head."""
-        queries, keys, values = (split_heads(p, self.heads) for p in projected.chunk(3, dim=-1))
-        return _unit(queries), _unit(keys), values
-
     def _emit(self, outputs: Float[Tensor, "batch heads time head"], x: Sequence) -> Sequence:
         """Normalises each head, gates by the token, and projects."""
-        (gated,) = blockwise(self._gated, [outputs, self.output_gate(x)], [self.norm.weight])
+        (gated,) = blockwise(_gated, [outputs, self.output_gate(x)], [self.norm.weight])
         return self.output(gated)
 
-    def _gated(self, outputs: Tensor, gate: Tensor, scale: Tensor) -> tuple[Tensor]:
-        """`norm(outputs) silu(gate)`, heads side by side."""
-        normed = F.rms_norm(outputs, scale.shape, scale.to(outputs.dtype), self.norm.eps)
-        return (merge_heads(normed).to(gate.dtype) * F.silu(gate),)
+
+@cache
+def _splitting(heads: int) -> Map:
+    """What makes queries, keys and values of each head from a projection."""
+
+    def split(projected: Tensor) -> tuple[Tensor, ...]:
+        queries, keys, values = (split_heads(p, heads) for p in projected.chunk(3, dim=-1))
+        return _unit(queries), _unit(keys), values
+
+    return split
+
+
+def _gated(outputs: Tensor, gate: Tensor, scale: Tensor) -> tuple[Tensor]:
+    """`norm(outputs) silu(gate)`, heads side by side."""
+    normed = F.rms_norm(outputs, scale.shape, scale.to(outputs.dtype))
+    return (merge_heads(normed).to(gate.dtype) * F.silu(gate),)
 
 
 def _unit(x: HeadSequence) -> HeadSequence:

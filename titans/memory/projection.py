@@ -1,5 +1,7 @@
 """Linear map, causal depthwise convolution, SiLU: how queries, keys and values are made."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -33,7 +35,7 @@ class Projection(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
-        self.activation = F.silu if activation else nn.Identity()
+        self.activation = F.silu if activation else _same
         self.linear = nn.Linear(dim, out, bias=False)
         self.kernel = nn.Parameter(torch.zeros(convolution, out)) if convolution else None
         if self.kernel is not None:
@@ -44,31 +46,47 @@ class Projection(nn.Module):
         self, x: Sequence, past: Float[Tensor, "batch past out"] | None = None
     ) -> tuple[Float[Tensor, "batch time out"], Float[Tensor, "batch carried out"]]:
         """Projects `[batch, time, dim]` to `[batch, time, out]`; `past` continues a sequence."""
-        (projected,), past = self.then(lambda mixed: (mixed,), x, past)
+        (projected,), past = self.then(_alone, x, past)
         return projected, past
 
     def then(
         self, function: Map, x: Sequence, past: Float[Tensor, "batch past out"] | None = None
     ) -> tuple[tuple[Tensor, ...], Float[Tensor, "batch carried out"]]:
-        """As `forward`, with what `function` makes of each piece of the projection."""
+        """As `forward`, with what `function` makes of each piece of the projection.
+
+        `function` is kept, so it should not be made anew at each call.
+        """
         projected = self.linear(x)
         width = 1 if self.kernel is None else len(self.kernel)
         if past is None:
             past = projected.new_zeros(x.shape[0], width - 1, projected.shape[-1])
-        activate = self.activation
         parameters = [p for p in (self.kernel, self.bias) if p is not None]
-
-        def mix(padded: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
-            if parameters:
-                padded = _Convolution.apply(padded, parameters[0])  # type: ignore[no-untyped-call]
-            for bias in parameters[1:]:
-                padded = padded + bias.to(padded.dtype)
-            return function(activate(padded))
-
-        mixed = blockwise(mix, [projected], parameters, past)
+        mixed = blockwise(_mixing(self.activation, function), [projected], parameters, past)
         recent = torch.cat([past, projected[:, max(0, x.shape[1] - width + 1) :]], dim=1)
         # A copy, so that nothing else is kept with the end.
         return mixed, recent[:, recent.shape[1] - width + 1 :].clone()
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+def _alone(x: Tensor) -> tuple[Tensor]:
+    return (x,)
+
+
+@cache
+def _mixing(activate: Callable[[Tensor], Tensor], function: Map) -> Map:
+    """Convolution where there is a kernel, bias where there is one, activation, `function`."""
+
+    def mix(padded: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+        if parameters:
+            padded = _Convolution.apply(padded, parameters[0])  # type: ignore[no-untyped-call]
+        for bias in parameters[1:]:
+            padded = padded + bias.to(padded.dtype)
+        return function(activate(padded))
+
+    return mix
 
 
 class _Convolution(torch.autograd.Function):
