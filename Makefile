@@ -5,10 +5,10 @@ PY := $(VENV)/bin/python
 QUIET := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint bench report sizes clean
+.PHONY: help setup run test test-all lint bench bench-baselines report sizes clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +39,9 @@ report: setup ## Rewrite the tables in experiments/ from the records
 bench: setup ## Measure the memory against the machine and titans-pytorch (minutes, idle machine)
 	$(PY) -m pip install -q -c constraints.txt -e '.[peers]'
 	OMP_NUM_THREADS=2 $(PY) -m tests.bench $(ARGS)
+
+bench-baselines: setup ## Measure each chunked recurrence beside its token-by-token form
+	$(PY) -m tests.bench_baselines
 
 sizes: setup ## Make all models as large as LMM: the widths in conf/model, the table in FIDELITY.md
 	$(PY) -m tests.sizes
