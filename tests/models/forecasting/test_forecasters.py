@@ -21,7 +21,7 @@ def itransformer(**sizes: int) -> nn.Module:
 
 
 def tide(**sizes: int) -> nn.Module:
-    return TiDE(**sizes, dim=16, step_dim=4, step_width=8)
+    return TiDE(**sizes, dim=16, step_dim=4, step_width=8, step_norm=False)
 
 
 every = pytest.mark.parametrize("make", [patchtst, itransformer, tide], ids=lambda f: f.__name__)

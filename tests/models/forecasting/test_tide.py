@@ -1,4 +1,4 @@
-"""TiDE against its equations, with and without the normalisation of windows."""
+"""TiDE against its equations, with and without the normalisation of windows and of steps."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from titans.models.forecasting import TiDE
 LOOKBACK, HORIZON, CHANNELS, STEP_DIM = 24, 7, 3, 5
 
 
-def make(reversible: bool) -> TiDE:
+def make(reversible: bool, step_norm: bool) -> TiDE:
     """A small one in float64, every number of it drawn at random."""
     torch.manual_seed(0)
     model = TiDE(
@@ -22,6 +22,7 @@ def make(reversible: bool) -> TiDE:
         step_width=6,
         dropout=0.0,
         reversible=reversible,
+        step_norm=step_norm,
     ).double()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -30,11 +31,11 @@ def make(reversible: bool) -> TiDE:
 
 
 def residual(x: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
-    """A block: its MLP, its linear skip, then a layer norm of more than one number."""
+    """A block: its MLP, its linear skip, then a layer norm where there is one."""
     hidden = (weights[f"{name}.mlp.0.weight"] @ x + weights[f"{name}.mlp.0.bias"]).clamp(min=0)
     out = weights[f"{name}.mlp.2.weight"] @ hidden + weights[f"{name}.mlp.2.bias"]
     out = out + weights[f"{name}.skip.weight"] @ x + weights[f"{name}.skip.bias"]
-    if len(out) == 1:
+    if f"{name}.norm.weight" not in weights:
         return out
     deviation = (out.var(unbiased=False) + 1e-5).sqrt()
     standard = (out - out.mean()) / deviation
@@ -53,8 +54,9 @@ def literal(weights: dict[str, Tensor], past: Tensor) -> Tensor:
 
 @torch.no_grad()
 @pytest.mark.parametrize("reversible", [False, True])
-def test_equals_its_equations(reversible: bool) -> None:
-    model = make(reversible)
+@pytest.mark.parametrize("step_norm", [False, True])
+def test_equals_its_equations(reversible: bool, step_norm: bool) -> None:
+    model = make(reversible, step_norm)
     series = 3 + 2 * torch.randn(2, LOOKBACK, CHANNELS, dtype=torch.float64)
     weights = dict(model.state_dict())
     expected = torch.empty(2, HORIZON, CHANNELS, dtype=torch.float64)
@@ -71,8 +73,15 @@ def test_equals_its_equations(reversible: bool) -> None:
     torch.testing.assert_close(model(series), expected)
 
 
-def test_the_decoded_steps_reach_the_forecast() -> None:
-    """A layer norm of one number would cut them off: the network would be linear."""
-    model = make(reversible=False)
+@torch.no_grad()
+def test_with_the_layer_norm_of_a_step_it_is_linear() -> None:
+    model = make(reversible=False, step_norm=True)
+    series = torch.randn(4, LOOKBACK, CHANNELS, dtype=torch.float64)
+    expected = model.linear(series.mT).mT + model.step.norm.bias
+    torch.testing.assert_close(model(series), expected)
+
+
+def test_without_it_the_whole_network_learns() -> None:
+    model = make(reversible=False, step_norm=False)
     model(torch.randn(4, LOOKBACK, CHANNELS, dtype=torch.float64)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())

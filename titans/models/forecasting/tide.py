@@ -11,7 +11,10 @@ from titans.shapes import Forecast, Series
 class TiDE(nn.Module):
     """Encodes a channel's window, decodes a vector a step, and reads each vector by one MLP.
 
-    The paper's covariates and attributes are left out: a forecaster sees the series alone.
+    The paper's covariates and attributes are left out: a forecaster sees the series alone. Its
+    layer norm "at the output" of every block, the last one too, is one of a single number, which
+    it turns into a constant: the forecast is linear, as it is in the published code. The scores
+    that the literature prints are those of this linear map; `step_norm` false is the other TiDE.
 
     Args:
         lookback: time steps of a window.
@@ -23,6 +26,7 @@ class TiDE(nn.Module):
         step_width: hidden width of the block that reads it, `temporalDecoderHidden`.
         dropout: of each block.
         reversible: whether windows are normalised, `revIn` in the paper.
+        step_norm: whether the block that reads a step ends in a layer norm.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class TiDE(nn.Module):
         step_width: int = 16,
         dropout: float = 0.2,
         reversible: bool = True,
+        step_norm: bool = True,
     ) -> None:
         super().__init__()
         self.horizon = horizon
@@ -45,7 +50,7 @@ class TiDE(nn.Module):
         self.dense = nn.Sequential(
             *(ResidualBlock(inputs, dim, outputs, dropout) for inputs, outputs in pairwise(widths))
         )
-        self.step = ResidualBlock(step_dim, step_width, 1, dropout)
+        self.step = ResidualBlock(step_dim, step_width, 1, dropout, norm=step_norm)
         self.linear = nn.Linear(lookback, horizon)
 
     def forward(self, series: Series) -> Forecast:
@@ -63,16 +68,17 @@ class TiDE(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """An MLP of one hidden layer beside a linear skip (figure 1, section 4)."""
+    """An MLP of one hidden layer beside a linear skip, then a layer norm (section 4)."""
 
-    def __init__(self, inputs: int, hidden: int, outputs: int, dropout: float) -> None:
+    def __init__(
+        self, inputs: int, hidden: int, outputs: int, dropout: float, norm: bool = True
+    ) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
             nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs), nn.Dropout(dropout)
         )
         self.skip = nn.Linear(inputs, outputs)
-        # Of a single number nothing would be left but the shift.
-        self.norm = nn.LayerNorm(outputs) if outputs > 1 else nn.Identity()
+        self.norm = nn.LayerNorm(outputs) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., inputs]` to `[..., outputs]`."""
