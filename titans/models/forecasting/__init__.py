@@ -1,5 +1,7 @@
 """Forecasters: from a window of a multivariate series to the steps that follow it."""
 
+from titans.models.forecasting.einfft import EinFFT
 from titans.models.forecasting.reversible_norm import ReversibleNorm
+from titans.models.forecasting.simba import Simba
 
-__all__ = ["ReversibleNorm"]
+__all__ = ["EinFFT", "ReversibleNorm", "Simba"]
