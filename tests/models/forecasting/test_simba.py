@@ -86,13 +86,16 @@ def test_channels_are_read_alone_and_levels_put_aside() -> None:
 
 
 @pytest.mark.parametrize(("lookback", "first"), [(16, [0.0, 7.0]), (13, [0.0, 4.0])])
-def test_the_last_patch_ends_with_the_window(lookback: int, first: list[float]) -> None:
+def test_the_last_patches_are_the_end_of_the_window_and_its_last_value(
+    lookback: int, first: list[float]
+) -> None:
     model = small(lookback=lookback)
     steps = torch.arange(float(lookback))[None, :, None] + 100 * torch.arange(3.0)
     patches = model.patches(steps)
-    assert patches.shape == (3, 2, 8)
+    assert patches.shape == (3, 3, 8)
     assert patches[0, 0, [0, -1]].tolist() == first
     assert patches[2, 1].tolist() == [200 + lookback - 8 + i for i in range(8)]
+    assert (patches[2, 2] == 200 + lookback - 1).all()
 
 
 def test_learns_a_small_series() -> None:

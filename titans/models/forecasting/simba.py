@@ -40,8 +40,8 @@ class SimbaBlock(nn.Module):
 class Simba(nn.Module):
     """Reads each channel by itself as patches in the order of time (see FIDELITY.md, Table 3).
 
-    A window is standardised and cut into patches, which are the tokens; a linear map of all of them
-    is the forecast. Channels share all weights but the norm's.
+    A window is standardised and cut into patches, behind which stands one of the last value alone;
+    a linear map of all of these tokens is the forecast. Channels share all weights but the norm's.
 
     Args:
         lookback: steps of a window.
@@ -50,7 +50,7 @@ class Simba(nn.Module):
         dim: width of a token.
         layers: how many blocks.
         mixers: what makes a mixer; the mapping's values are taken in turn, over and over.
-        patch: steps of a patch; the first one is filled up with the first value.
+        patch: steps of a patch; the first one is filled up in front.
         blocks: blocks of channels in EinFFT.
         dropout: share dropped of each branch and before the head, in training.
 
@@ -80,7 +80,7 @@ class Simba(nn.Module):
             raise ValueError(f"a patch of {patch} steps for a window of {lookback}: set 1 to that")
         self.patch, self.padding = patch, -lookback % patch
         self.norm = ReversibleNorm(channels)
-        tokens = -(lookback // -patch)
+        tokens = 1 - (lookback // -patch)
         self.embedding = nn.Linear(patch, dim)
         self.positions = nn.Parameter(torch.randn(tokens, dim) * 0.02)
         self.dropout = nn.Dropout(dropout)
@@ -102,5 +102,5 @@ class Simba(nn.Module):
 
     def patches(self, series: Series) -> Float[Tensor, "sequences tokens patch"]:
         """Each channel by itself: `[batch, lookback, channels]` to `[sequences, tokens, patch]`."""
-        padded = F.pad(series.mT, (self.padding, 0), mode="replicate")
+        padded = F.pad(series.mT, (self.padding, self.patch), mode="replicate")
         return padded.unflatten(-1, (-1, self.patch)).flatten(0, 1)
