@@ -187,7 +187,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
             counts=record.counts | peak,
             seconds=round(time.monotonic() - began, 1),
         )
-        report(record, trainer)
+        report(record, trainer, sorted(Path(config.output_dir).glob("*.png")))
         print(keep(record, config, path))
 
 
@@ -234,13 +234,13 @@ def device(trainer: Any) -> dict[str, Any]:
     return {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
 
 
-def report(record: Record, trainer: Any) -> None:
-    """Shows the scores on the terminal and the dashboards."""
+def report(record: Record, trainer: Any, pictures: list[Path]) -> None:
+    """Shows the scores on the terminal and the dashboards, and there the pictures too."""
     from titans.tasks import finish
 
     show(record)
     for logger in trainer.loggers:
-        finish(logger, record.scores, record.counts)
+        finish(logger, record.scores, record.counts, pictures)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from titans.shapes import Series
+from titans.shapes import Forecast, Series
 
 
 class DLinear(nn.Module):
@@ -30,7 +30,7 @@ class DLinear(nn.Module):
         for linear in (self.trend, self.rest):
             nn.init.constant_(linear.weight, 1 / lookback)
 
-    def forward(self, series: Series) -> Series:
+    def forward(self, series: Series) -> Forecast:
         """`[batch, lookback, channels]` to `[batch, horizon, channels]`."""
         past = series.mT
         trend = self.moving_average(past)

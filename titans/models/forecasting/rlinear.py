@@ -3,7 +3,7 @@
 from torch import nn
 
 from titans.models.forecasting.reversible_norm import ReversibleNorm
-from titans.shapes import Series
+from titans.shapes import Forecast, Series
 
 
 class RLinear(nn.Module):
@@ -22,7 +22,7 @@ class RLinear(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.map = nn.Linear(lookback, horizon)
 
-    def forward(self, series: Series) -> Series:
+    def forward(self, series: Series) -> Forecast:
         """`[batch, lookback, channels]` to `[batch, horizon, channels]`."""
         standard, level = self.norm(series)
         forecast = self.map(self.dropout(standard).mT).mT
