@@ -47,7 +47,7 @@ def draw(
     channels = range(examples[0].past.shape[1])
     figure = Figure(figsize=(10, 2 * len(channels) + 2.4), layout="constrained")
     figure.suptitle(title)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[len(channels), 1.2]).ravel()
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[len(channels), 1.2])[:, 0]
     grid = top.subplots(len(channels), len(chosen), sharex=True, squeeze=False)
     for row, channel in zip(grid, channels, strict=True):
         for axes, example in zip(row, chosen, strict=True):
