@@ -1,7 +1,9 @@
 """Crossformer against its equations: one channel, one segment, one head at a time."""
 
+from collections.abc import Callable
 from typing import Any
 
+import hydra
 import pytest
 import torch
 import torch.nn.functional as F
@@ -119,6 +121,14 @@ def test_learns_a_small_series_with_every_parameter() -> None:
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_the_configuration_is_that_of_the_authors(compose: Callable[..., Any]) -> None:
+    config = compose("model=forecasting/crossformer", "task=timeseries")
+    model = hydra.utils.instantiate(config.task.network, _convert_="all")
+    assert [len(s.routers) for s in model.encoder] == [8, 4, 2]
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(11.2e6, rel=0.01)
+    assert config.task.training.epochs == 20
 
 
 @pytest.mark.parametrize(

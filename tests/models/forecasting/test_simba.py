@@ -114,22 +114,22 @@ def test_learns_a_small_series() -> None:
     assert losses[-1] < 0.05 < losses[0]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "forecasting/simba"])
 def test_every_stack_of_mixers_forecasts(compose: Callable[..., Any], name: str) -> None:
-    sizes = ["scale.dim=16", "scale.chunk_size=2", "scale.segment=4", "scale.window=4"]
-    config = compose(f"model={name}", *sizes)
-    mixers = hydra.utils.instantiate(config.model.mixers, _convert_="all")
-    model = small(mixers=mixers)
+    config = compose(f"model={name}", "task=timeseries")
+    model = hydra.utils.instantiate(config.task.network, _convert_="all")
+    assert isinstance(model, Simba)
+    assert model.embedding.out_features == config.scale.dim == 32
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    x = torch.randn(4, 60, 3, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(4, 192, 7, generator=torch.Generator().manual_seed(0))
     before = [p.detach().clone() for p in model.parameters()]
     for _ in range(2):
         optimizer.zero_grad()
-        (model(x[:, :48]) - x[:, 48:]).square().mean().backward()
+        (model(x[:, :96]) - x[:, 96:]).square().mean().backward()
         optimizer.step()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert torch.isfinite(parameter.grad).all(), name
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert torch.isfinite(parameter.grad).all(), key
     changed = [not torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True)]
     assert sum(changed) > 0.9 * len(changed)
 

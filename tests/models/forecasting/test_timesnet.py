@@ -1,6 +1,7 @@
 """TimesNet against its equations, window by window, step by step."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -112,6 +113,18 @@ def test_learns_a_small_series_with_every_parameter() -> None:
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.parametrize(
+    ("dataset", "widths"), [("ETTh1", (16, 32)), ("ETTh2", (32, 32)), ("ECL", (256, 512))]
+)
+def test_each_data_set_has_its_published_widths(
+    compose: Callable[..., Any], dataset: str, widths: tuple[int, int]
+) -> None:
+    config = compose("model=forecasting/timesnet", "task=timeseries", f"task.dataset={dataset}")
+    network = config.task.network
+    assert (network.dim, network.hidden) == widths
+    assert (network.channels, network.lookback) == (config.task.channels, 96)
 
 
 @pytest.mark.parametrize("settings", [{"layers": 0}, {"periods": 0}, {"periods": 25}], ids=str)
