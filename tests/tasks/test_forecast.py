@@ -91,7 +91,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 def test_the_weights_of_the_best_epoch_are_kept() -> None:
-    task, data = made(8, lr=0.3, patience=8, schedule="constant")
+    task, data = made(8, lr=1.0, patience=8, schedule="constant")
     errors = Errors(data)
     fit(task, data, errors)
     assert len(errors.found) == 8
