@@ -27,10 +27,11 @@ Selection = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Score:
-    """What our runs measured for one cell: one value a seed."""
+    """What our runs measured for one cell: one value a seed, and the runs behind each value."""
 
     values: tuple[float, ...]
     prompts: tuple[int, ...] = ()
+    runs: tuple[tuple[Record, ...], ...] = ()
 
     @property
     def mean(self) -> float:
@@ -232,12 +233,13 @@ def _prompts(cell: Cell, record: Record) -> float:
     return min(record.counts.get(f"prompts/{score}") or 0 for score in cell.scores)
 
 
-def _score(cell: Cell, seeds: Iterable[Iterable[Record]]) -> Score:
-    values, prompts = [], set()
+def _score(cell: Cell, seeds: Iterable[Sequence[Record]]) -> Score:
+    values, prompts, runs = [], set(), []
     for records in seeds:
+        runs.append(tuple(records))
         found = [record.scores[score] for record in records for score in cell.scores]
         values.append(fmean(float("nan") if value is None else value for value in found))
         keys = [f"prompts/{score}" for score in cell.scores]
         counts = (record.counts.get(key) for record in records for key in keys)
         prompts |= {int(count) for count in counts if count is not None}
-    return Score(tuple(values), tuple(sorted(prompts)))
+    return Score(tuple(values), tuple(sorted(prompts)), tuple(runs))

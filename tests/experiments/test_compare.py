@@ -161,7 +161,7 @@ def test_one_command_fills_many_cells(tmp_path: Path) -> None:
 def series(horizon: int, mse: float, seed: int = 0, **fields: object) -> Record:
     """A record of LMM on one horizon of ETTh1."""
     content: dict[str, object] = {
-        "choices": {"model": "lmm", "task": "timeseries", "scale": "tiny"},
+        "choices": {"model": "lmm", "task": "timeseries", "scale": "window"},
         "settings": {"task.dataset": "ETTh1", "task.horizon": horizon},
         "overrides": ["experiment=timeseries", "task.dataset=ETTh1", f"task.horizon={horizon}"],
         "seed": seed,
