@@ -21,12 +21,14 @@ from titans.memory.blockwise import BLOCK
 TIME, CHUNK = 70, 16
 
 
-def chunks() -> float:
+def chunks(batch: int = 1) -> float:
     generator = torch.Generator().manual_seed(0)
     normal = partial(torch.randn, generator=generator, dtype=torch.float64)
-    gates = [normal(1, 2, TIME).sigmoid() * most for most in (0.1, 0.9, 0.1)]
-    leaves = [x.requires_grad_() for x in (*(0.3 * normal(3, 1, 2, TIME, 6)), *gates)]
-    state = MemoryState(*((0.3 * normal(1, 2, 12, 6), 0.3 * normal(1, 2, 6, 12)) for _ in "WS"))
+    gates = [normal(batch, 2, TIME).sigmoid() * most for most in (0.1, 0.9, 0.1)]
+    leaves = [x.requires_grad_() for x in (*(0.3 * normal(3, batch, 2, TIME, 6)), *gates)]
+    state = MemoryState(
+        *((0.3 * normal(batch, 2, 12, 6), 0.3 * normal(batch, 2, 6, 12)) for _ in "WS")
+    )
     compile_chunks(True)
     assert body.chosen() != body.EAGER
     results = []
@@ -35,6 +37,12 @@ def chunks() -> float:
         gradients = torch.autograd.grad(outputs.square().sum(), leaves)
         results.append([outputs, *after.weights, *after.momentum, *gradients])
     return farthest(results)
+
+
+def past_the_limit() -> float:
+    """Of shapes that the compiler takes no more."""
+    with torch._dynamo.config.patch(recompile_limit=1):
+        return chunks(batch=3)
 
 
 def layers() -> float:
@@ -55,4 +63,4 @@ def farthest(results: list[list[Tensor]]) -> float:
 
 
 if __name__ == "__main__":
-    print(chunks(), layers())
+    print(chunks(), past_the_limit(), layers())

@@ -29,7 +29,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @cache
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    return torch.compile(function, fullgraph=True)
+    # No `fullgraph`: shapes past the compiler's limit are then computed uncompiled.
+    return torch.compile(function)
 
 
 def _has_compiler() -> bool:
