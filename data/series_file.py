@@ -10,8 +10,8 @@ import torch
 from huggingface_hub import hf_hub_download
 from torch import Tensor
 
-from data.haystack import digest
 from data.series import SAMPLE, SOURCES, Source
+from data.store import digest
 
 REPOSITORY = "thuml/Time-Series-Library"
 # The branch, for want of a revision that we have seen: what it holds is checked.

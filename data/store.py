@@ -1,5 +1,6 @@
-"""Where files go that can be made again."""
+"""Where files go that can be made again, and whether a file is the one that is meant."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -8,6 +9,11 @@ def cache_folder() -> Path:
     """Return the folder for files that can be made again; `$TITANS_CACHE` moves it."""
     default = Path(__file__).parent / "cache"
     return Path(os.environ.get("TITANS_CACHE") or default)
+
+
+def digest(path: Path) -> str:
+    """Return a file's sha256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

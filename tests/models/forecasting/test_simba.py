@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.models.forecasting.learning import assert_all_trained, learn, sines
 from titans.mixers import Attention, Mamba
 from titans.models.forecasting import EinFFT, Simba
 
@@ -99,18 +100,7 @@ def test_the_last_patches_are_the_end_of_the_window_and_its_last_value(
 
 
 def test_learns_a_small_series() -> None:
-    model = small(dropout=0.0)
-    time = torch.arange(200.0)
-    series = torch.stack([(time * f).sin() for f in (0.2, 0.31, 0.55)], dim=-1)
-    windows = series.unfold(0, 60, 5).mT
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    losses = []
-    for _ in range(60):
-        loss = (model(windows[:, :48]) - windows[:, 48:]).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = learn(small(dropout=0.0), sines(60, every=5), 48, steps=60, lr=5e-3)
     assert losses[-1] < 0.05 < losses[0]
 
 
@@ -120,16 +110,10 @@ def test_every_stack_of_mixers_forecasts(compose: Callable[..., Any], name: str)
     model = hydra.utils.instantiate(config.task.network, _convert_="all")
     assert isinstance(model, Simba)
     assert model.embedding.out_features == config.scale.dim == 32
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     x = torch.randn(4, 192, 7, generator=torch.Generator().manual_seed(0))
     before = [p.detach().clone() for p in model.parameters()]
-    for _ in range(2):
-        optimizer.zero_grad()
-        (model(x[:, :96]) - x[:, 96:]).square().mean().backward()
-        optimizer.step()
-    for key, parameter in model.named_parameters():
-        assert parameter.grad is not None, key
-        assert torch.isfinite(parameter.grad).all(), key
+    learn(model, x, 96, steps=2, lr=1e-3)
+    assert_all_trained(model)
     changed = [not torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True)]
     assert sum(changed) > 0.9 * len(changed)
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.models.forecasting.learning import assert_all_trained, learn, sines
 from titans.models.forecasting import TimesNet
 from titans.models.forecasting.timesnet import Inception, TimesBlock, convolve, fold, waves
 
@@ -98,21 +99,9 @@ def test_a_window_is_forecast_alike_alone_and_in_a_batch() -> None:
 
 def test_learns_a_small_series_with_every_parameter() -> None:
     model = small()
-    time = torch.arange(200.0)
-    series = torch.stack([(time * f).sin() for f in (0.2, 0.31, 0.55)], dim=-1)
-    windows = series.unfold(0, 48, 8).mT
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    losses = []
-    for _ in range(80):
-        loss = (model(windows[:, :36]) - windows[:, 36:]).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = learn(model, sines(48, every=8), 36, steps=80, lr=1e-2)
     assert losses[-1] < 0.05 < losses[0]
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert torch.isfinite(parameter.grad).all(), name
+    assert_all_trained(model)
 
 
 @pytest.mark.parametrize(
