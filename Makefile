@@ -33,7 +33,7 @@ lint: setup ## Check form, types and layers
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
 
-report: setup ## Rewrite the tables in experiments/ from the records
+report: setup ## Rewrite the tables and experiments/report.html from the records
 	$(PY) -m experiments report
 
 bench: setup ## Measure the memory against the machine and titans-pytorch (minutes, idle machine)

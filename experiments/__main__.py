@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for warning in warnings:
         print(warning, file=sys.stderr)
     try:
-        _answer(options, records)
+        _answer(options, records, warnings)
     except TableError as error:
         print(error, file=sys.stderr)
         return 2
@@ -53,15 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _answer(options: argparse.Namespace, records: Sequence[Record]) -> None:
+def _answer(
+    options: argparse.Namespace, records: Sequence[Record], warnings: Sequence[str]
+) -> None:
     found = names() if options.table in (None, "report") else [_find(options.table)]
     tables = [compare(load(HERE / name, options.edition), records) for name in found]
     if options.table == "report":
-        changed = [c.table.name for c in tables if write_report(HERE / c.table.name, c)]
-        for it in tables:
-            if it.table.picture and (it.paper.scores or it.reduced):
-                _draw_picture(it, HERE / it.table.name / it.table.picture)
-        print("\n".join(f"rewrote experiments/{name}/README.md" for name in changed) or "no change")
+        _report(tables, records, warnings)
     elif options.commands:
         commands = (command for comparison in tables for command in comparison.commands())
         for command in dict.fromkeys(commands):
@@ -70,6 +68,24 @@ def _answer(options: argparse.Namespace, records: Sequence[Record]) -> None:
         _list(tables)
     else:
         _show(tables[0])
+
+
+def _report(
+    tables: Sequence[Comparison], records: Sequence[Record], warnings: Sequence[str]
+) -> None:
+    from experiments.html import PAGE, write_page
+
+    write_page(PAGE, tables, records, warnings)
+    print(f"wrote {PAGE.relative_to(HERE.parent)}")
+    for it in tables:
+        changed = write_report(HERE / it.table.name, it)
+        if changed:
+            print(f"rewrote experiments/{it.table.name}/README.md")
+        picture = HERE / it.table.name / it.table.picture
+        drawable = it.table.picture and (it.paper.scores or it.reduced)
+        # The README holds the numbers that are drawn: where they stay, so does the picture.
+        if drawable and (changed or not picture.exists()):
+            _draw_picture(it, picture)
 
 
 def _draw_picture(comparison: Comparison, path: Path) -> None:

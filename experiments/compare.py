@@ -26,10 +26,11 @@ Selection = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Score:
-    """What our runs measured for one cell: one value a seed."""
+    """What our runs measured for one cell: one value a seed, and the runs behind each value."""
 
     values: tuple[float, ...]
     prompts: tuple[int, ...] = ()
+    runs: tuple[tuple[Record, ...], ...] = ()
 
     @property
     def mean(self) -> float:
@@ -200,10 +201,11 @@ def _prompts(cell: Cell, record: Record) -> float:
 
 
 def _score(cell: Cell, records: Iterable[Record]) -> Score:
-    values, prompts = [], set()
+    values, prompts, runs = [], set(), []
     for record in records:
+        runs.append((record,))
         found = [record.scores[score] for score in cell.scores]
         values.append(fmean(float("nan") if value is None else value for value in found))
         counts = (record.counts.get(f"prompts/{score}") for score in cell.scores)
         prompts |= {int(count) for count in counts if count is not None}
-    return Score(tuple(values), tuple(sorted(prompts)))
+    return Score(tuple(values), tuple(sorted(prompts)), tuple(runs))

@@ -55,17 +55,17 @@ def _paper_grid(comparison: Comparison) -> Grid:
     title = f"{table.title} [{table.unit}]" if table.unit else table.title
     header = [*table.rows, *([""] if ours else []), *_columns(table)]
     printed = _printed(table)
-    measured = {cell: _measured(table, score) for cell, score in ours.items()}
+    measured = {cell: measured_text(table, score) for cell, score in ours.items()}
     gap = {c: f"{ours[c].mean - c.paper:+.{table.decimals}f}" for c in ours if c in printed}
     lines = []
     shown = (*table.cells, *(cell for cell in table.ours if cell in ours))
-    for row, cells in _by_row(shown, table.rows, table.columns).items():
+    for row, cells in by_row(shown, table.rows, table.columns).items():
         kinds = {"paper": printed, "ours": measured, "difference": gap}
         for kind, texts in kinds.items():
             if any(cell in texts for cell in cells.values()):
                 spread = _spread(table, cells, texts)
                 lines.append([*row, *([kind] if ours else []), *spread])
-    remarks = [f"[{i}] {note.text}" if note.at else note.text for i, note in _numbered(table)]
+    remarks = [f"[{i}] {note.text}" if note.at else note.text for i, note in numbered(table)]
     budget = _budget(comparison.paper.records)
     remarks += [f"Ours: {', '.join([*budget, _LEGEND])}"] if ours else []
     return Grid(title, header, lines, remarks)
@@ -75,15 +75,16 @@ def _reduced_grid(table: Table, block: Block) -> Grid:
     rows = tuple(column for column in table.rows if column != "scale")
     phrases = [block.scale, *_budget(block.records), *([block.machine] if block.machine else [])]
     title = f"Reduced scale: {', '.join(phrases)}"
-    measured = {cell: _measured(table, score) for cell, score in block.scores.items()}
-    by_row = _by_row(block.scores, rows, table.columns)
-    lines = [[*row, *_spread(table, cells, measured)] for row, cells in by_row.items()]
+    measured = {cell: measured_text(table, score) for cell, score in block.scores.items()}
+    found = by_row(block.scores, rows, table.columns)
+    lines = [[*row, *_spread(table, cells, measured)] for row, cells in found.items()]
     return Grid(title, [*rows, *_columns(table)], lines, [f"Ours: {_LEGEND}"])
 
 
-def _by_row(
+def by_row(
     cells: Iterable[Cell], rows: Sequence[str], columns: Sequence[str]
 ) -> dict[Labels, dict[Labels, Cell]]:
+    """Row -> column -> cell; rows that share their first label stand together."""
     found: dict[Labels, dict[Labels, Cell]] = {}
     for cell in cells:
         row = tuple(cell.labels[column] for column in rows)
@@ -92,35 +93,37 @@ def _by_row(
     return dict(sorted(found.items(), key=lambda item: groups.index(item[0][0])))
 
 
-def _column_labels(table: Table) -> list[Labels]:
+def column_labels(table: Table) -> list[Labels]:
+    """What stands above each column, in the paper's order."""
     return list(dict.fromkeys(tuple(c.labels[name] for name in table.columns) for c in table.cells))
 
 
 def _columns(table: Table) -> list[str]:
-    return [f"{' '.join(label)} {table.arrow(label)}".strip() for label in _column_labels(table)]
+    return [f"{' '.join(label)} {table.arrow(label)}".strip() for label in column_labels(table)]
 
 
 def _spread(table: Table, cells: Mapping[Labels, Cell], text: Mapping[Cell, str]) -> list[str]:
-    found = (cells.get(label) for label in _column_labels(table))
+    found = (cells.get(label) for label in column_labels(table))
     return [text.get(cell, "") if cell else "" for cell in found]
 
 
-def _numbered(table: Table) -> list[tuple[int, Note]]:
+def numbered(table: Table) -> list[tuple[int, Note]]:
     """Notes with the numbers of their marks; those on the whole table come first and have none."""
     marked = [note for note in table.notes if any(note.about(cell) for cell in table.cells)]
     return [(0, note) for note in table.notes if not note.at] + list(enumerate(marked, start=1))
 
 
 def _printed(table: Table) -> dict[Cell, str]:
-    numbered = _numbered(table)
+    notes = numbered(table)
     printed = {}
     for cell in table.cells:
-        marks = [f" [{number}]" for number, note in numbered if note.about(cell)]
+        marks = [f" [{number}]" for number, note in notes if note.about(cell)]
         printed[cell] = f"{cell.paper:.{table.decimals}f}{''.join(marks)}"
     return printed
 
 
-def _measured(table: Table, score: Score) -> str:
+def measured_text(table: Table, score: Score) -> str:
+    """Mean, spread, seeds and prompts, as the legend says."""
     spread = "" if score.deviation is None else f" ± {score.deviation:.{table.decimals}f}"
     prompts = f" x {_range(score.prompts)}" if score.prompts else ""
     return f"{score.mean:.{table.decimals}f}{spread} ({len(score.values)}{prompts})"

@@ -45,21 +45,35 @@ def draw(comparison: Comparison, path: Path) -> None:
     from matplotlib.figure import Figure
 
     table = comparison.table
-    blocks = [block for block in (comparison.paper, *comparison.reduced) if block.scores]
-    panels = _by_machine(table, blocks) if table.by_machine else _by_label(table, blocks)
-    figure = Figure(figsize=(max(6, 4 * len(panels)), 3.6), layout="constrained")
-    names = dict.fromkeys(name for p in panels for ours in p.ours for name in _lines(table, ours))
-    if table.by_machine:
-        names |= dict.fromkeys(_lines(table, panels[0].printed))
-    colors = dict(zip(names, cycle(COLORS), strict=False))
-    grid = figure.subplots(1, len(panels), sharey=not table.by_machine, squeeze=False)
-    for axes, panel in zip(grid[0], panels, strict=True):
+    shown = panels(comparison)
+    figure = Figure(figsize=(max(6, 4 * len(shown)), 3.6), layout="constrained")
+    colors = dict(zip(names(table, shown), cycle(COLORS), strict=False))
+    grid = figure.subplots(1, len(shown), sharey=not table.by_machine, squeeze=False)
+    for axes, panel in zip(grid[0], shown, strict=True):
         _draw_panel(axes, table, panel, colors)
     figure.axes[0].set_ylabel(table.unit if table.by_machine else f"{table.value} ({table.unit})")
     _legend(figure, outside=table.by_machine)
-    ours = f": ours at {_scales(blocks)}; dashed: the paper, other scale"
+    ours = f": ours at {_scales(_measured(comparison))}; dashed: the paper, other scale"
     figure.suptitle(table.title + ("" if table.by_machine else ours))
     figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def panels(comparison: Comparison) -> list[Panel]:
+    """What is drawn side by side: a panel a label or a machine, as `draw` says."""
+    blocks = _measured(comparison)
+    return (_by_machine if comparison.table.by_machine else _by_label)(comparison.table, blocks)
+
+
+def names(table: Table, shown: Iterable[Panel]) -> list[str]:
+    """What has a line: what we measured; all of the paper's where these stand apart, or alone."""
+    ours = [name for panel in shown for scores in panel.ours for name in lines(table, scores)]
+    apart = table.by_machine or not ours
+    theirs = [name for panel in shown for name in lines(table, panel.printed)] if apart else []
+    return list(dict.fromkeys([*ours, *theirs]))
+
+
+def _measured(comparison: Comparison) -> list[Block]:
+    return [block for block in (comparison.paper, *comparison.reduced) if block.scores]
 
 
 def _by_label(table: Table, blocks: list[Block]) -> list[Panel]:
@@ -88,10 +102,10 @@ def _by_machine(table: Table, blocks: list[Block]) -> list[Panel]:
 
 def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, str]) -> None:
     for ours in panel.ours:
-        for name, points in _lines(table, ours).items():
+        for name, points in lines(table, ours).items():
             x, y, spread = zip(*points, strict=True)
             axes.errorbar(x, y, spread, color=colors[name], marker="o", ms=4, label=name, capsize=2)
-    for name, points in _lines(table, panel.printed).items():
+    for name, points in lines(table, panel.printed).items():
         if name in colors:
             x, y, _ = zip(*points, strict=True)
             label = name if table.by_machine else None
@@ -108,7 +122,8 @@ def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, s
     axes.grid(alpha=0.25)
 
 
-def _lines(table: Table, scores: Mapping[Cell, Score]) -> Lines:
+def lines(table: Table, scores: Mapping[Cell, Score]) -> Lines:
+    """Label of the last row column -> its points (x, mean, deviation), from left to right."""
     found: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for cell, score in scores.items():
         x = float(cell.labels[table.columns[0]])

@@ -8,6 +8,7 @@ import re
 import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, get_origin
 
@@ -66,7 +67,7 @@ class Record:
             raise RecordError(f"status is {self.status!r}, not {FINISHED!r} or {FAILED!r}")
         _ = self.when
 
-    @property
+    @cached_property
     def when(self) -> datetime:
         """The start as a time in UTC.
 
@@ -79,7 +80,7 @@ class Record:
             raise RecordError(f"started is {self.started!r}, not an ISO 8601 time") from error
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The sha256 of the record's canonical JSON."""
         return _digest(asdict(self))
@@ -198,6 +199,9 @@ def _parse(content: Any) -> Record:
     for name, number in (content["scores"] | content["counts"]).items():
         if not isinstance(number, int | float | None):
             raise RecordError(f"{name} is {number!r}, not a number")
+    choices = content["choices"]
+    if not all(isinstance(text, str) for text in (*choices.values(), *content["overrides"])):
+        raise RecordError("a choice or an override is no text")
     if digest != _digest(content):
         raise RecordError("its digest does not match: the file was changed after it was written")
     return Record(**content)

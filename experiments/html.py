@@ -1,0 +1,221 @@
+"""All that records say as one HTML page: no network, nothing to install, opens from disk."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from experiments.chart import COLORS, HEIGHT, WIDTH, Picture, picture
+from experiments.compare import Block, Comparison, Score
+from experiments.page import Labels, by_row, column_labels, grids, left_out, measured_text, numbered
+from experiments.provenance import machine_name
+from experiments.record import FINISHED, Record
+from experiments.table import CONF, HERE, Cell, Table
+from experiments.verdict import verdict
+
+TEMPLATES = HERE / "templates"
+PAGE = HERE / "report.html"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What stands in one place of a table.
+
+    Attributes:
+        order: What its column is sorted by; not a number sorts last.
+        paper: The number as printed.
+        marks: Numbers of the notes on it.
+        ours: Our mean, spread, seeds and prompts.
+        seeds: The score of each seed.
+        gap: Ours less the paper's.
+        verdict: What to think of the gap.
+        score: Where ours comes from.
+        commands: What would fill it, where it is missing.
+    """
+
+    order: float
+    paper: str = ""
+    marks: tuple[int, ...] = ()
+    ours: str = ""
+    seeds: str = ""
+    gap: str = ""
+    verdict: str = ""
+    score: Score | None = None
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table of the page: group -> rows, each its labels and an entry or none a column."""
+
+    title: str
+    reduced: bool
+    labels: tuple[str, ...]
+    columns: list[tuple[Labels, str]]
+    groups: dict[str, list[tuple[Labels, list[Entry | None]]]]
+    remarks: list[str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table or figure of the paper with all that we have on it."""
+
+    comparison: Comparison
+    sheets: list[Sheet]
+    notes: list[tuple[int, str]]
+    picture: Picture | None
+    left_out: list[str]
+    commands: list[str]
+    seconds: float
+
+
+def write_page(
+    path: Path,
+    comparisons: Sequence[Comparison],
+    records: Sequence[Record],
+    warnings: Sequence[str],
+) -> None:
+    """Write the page.
+
+    Args:
+        path: Where it goes.
+        comparisons: The tables, in the page's order.
+        records: All runs, whether a table shows them or not.
+        warnings: Files that were skipped, and why.
+    """
+    path.write_text(render(comparisons, records, warnings), encoding="utf-8")
+
+
+def render(
+    comparisons: Sequence[Comparison],
+    records: Sequence[Record],
+    warnings: Sequence[str],
+    conf: Path = CONF,
+) -> str:
+    """The page as text; whatever comes from a record is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    runs = one_a_run(records)
+    return environment.get_template("report.html.jinja").render(
+        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        script=(TEMPLATES / "script.js").read_text(encoding="utf-8"),
+        sections=[_section(comparison, conf) for comparison in comparisons],
+        runs=runs,
+        seconds=sum(run.seconds for run in runs),
+        warnings=warnings,
+        typed=typed,
+        machine_name=machine_name,
+        box=(WIDTH, HEIGHT),
+        colors=COLORS,
+    )
+
+
+def one_a_run(records: Iterable[Record]) -> list[Record]:
+    """Records, newest first; of a run that was written twice, what it came to in the end."""
+    found: dict[tuple[object, ...], Record] = {}
+    for record in sorted(records, key=lambda r: (r.status == FINISHED, r.seconds)):
+        choices = tuple(sorted(record.choices.items()))
+        found[record.when, record.seed, choices, tuple(record.overrides)] = record
+    return sorted(found.values(), key=lambda r: (r.when, r.file_name), reverse=True)
+
+
+def typed(record: Record) -> str:
+    """The command line of a run."""
+    return shlex.join(["python", "run.py", *record.overrides])
+
+
+def _section(comparison: Comparison, conf: Path) -> Section:
+    blocks = (comparison.paper, *comparison.reduced)
+    shown = [record for block in blocks for record in block.records]
+    runs = one_a_run([*shown, *comparison.changed, *comparison.failed])
+    paper, *reduced = grids(comparison)
+    unit = f" [{comparison.table.unit}]" if comparison.table.unit else ""
+    title = (
+        f"The paper's numbers{', and ours at its scale' if comparison.paper.scores else ''}{unit}"
+    )
+    notes = [(number, note.text) for number, note in numbered(comparison.table)]
+    return Section(
+        comparison=comparison,
+        sheets=[
+            _paper_sheet(comparison, title, paper.remarks[len(notes) :], conf),
+            *(
+                _reduced_sheet(comparison, block, grid.title, grid.remarks)
+                for block, grid in zip(comparison.reduced, reduced, strict=True)
+            ),
+        ],
+        notes=notes,
+        picture=picture(comparison),
+        left_out=left_out(comparison),
+        commands=comparison.commands(conf),
+        seconds=sum(run.seconds for run in runs),
+    )
+
+
+def _paper_sheet(comparison: Comparison, title: str, remarks: list[str], conf: Path) -> Sheet:
+    table, ours = comparison.table, comparison.paper.scores
+    missing = {cell for cell in comparison.missing() if cell.runnable(conf)}
+    notes = numbered(table)
+
+    def entry(cell: Cell) -> Entry:
+        marks = tuple(number for number, note in notes if note.about(cell))
+        printed = f"{cell.paper:.{table.decimals}f}" if isfinite(cell.paper) else ""
+        commands = _commands(comparison, cell, conf) if cell in missing else ()
+        if cell not in ours:
+            return Entry(cell.paper, printed, marks, commands=commands)
+        gap = ours[cell].mean - cell.paper
+        return replace(
+            _entry(table, ours[cell]),
+            paper=printed,
+            marks=marks,
+            gap="" if gap != gap else f"{gap:+.{table.decimals}f}",
+            verdict=verdict(table, cell, ours[cell]),
+        )
+
+    cells = (*table.cells, *(cell for cell in table.ours if cell in ours))
+    entries = {cell: entry(cell) for cell in cells}
+    return _sheet(comparison, entries, title, remarks, table.rows)
+
+
+def _reduced_sheet(comparison: Comparison, block: Block, title: str, remarks: list[str]) -> Sheet:
+    entries = {cell: _entry(comparison.table, score) for cell, score in block.scores.items()}
+    rows = tuple(column for column in comparison.table.rows if column != "scale")
+    return _sheet(comparison, entries, title, remarks, rows, reduced=True)
+
+
+def _entry(table: Table, score: Score) -> Entry:
+    values = zip(score.runs, score.values, strict=True)
+    seeds = [f"seed {runs[0].seed}: {value:.{table.decimals}f}" for runs, value in values]
+    return Entry(score.mean, ours=measured_text(table, score), seeds=", ".join(seeds), score=score)
+
+
+def _sheet(
+    comparison: Comparison,
+    entries: Mapping[Cell, Entry],
+    title: str,
+    remarks: list[str],
+    rows: tuple[str, ...],
+    reduced: bool = False,
+) -> Sheet:
+    table, labels = comparison.table, column_labels(comparison.table)
+    # Of several row labels the first is a heading over its rows, which are sorted under it.
+    heads = 1 if len(rows) > 1 else 0
+    groups: dict[str, list[tuple[Labels, list[Entry | None]]]] = {}
+    for row, cells in by_row(entries, rows, table.columns).items():
+        line = [entries[cells[label]] if label in cells else None for label in labels]
+        groups.setdefault(" ".join(row[:heads]), []).append((row[heads:], line))
+    columns = [(label, table.arrow(label)) for label in labels]
+    return Sheet(title, reduced, rows[heads:], columns, groups, remarks)
+
+
+def _commands(comparison: Comparison, cell: Cell, conf: Path) -> tuple[str, ...]:
+    """What is missing of a table that has no other cell."""
+    alone = replace(comparison.table, cells=(cell,), ours=())
+    return tuple(replace(comparison, table=alone).commands(conf))
