@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.beside import listed, number, show
-from experiments.overrides import check_types
+from experiments.overrides import check_options, check_types
 from experiments.provenance import commit, machine, versions
 from experiments.record import FAILED, FINISHED, Record, unfinished
 from experiments.table import selecting
@@ -59,6 +59,7 @@ def check(config: DictConfig) -> None:
     groups = [o for o in typed if o.lstrip("+~").partition("=")[0].partition("@")[0] in choices]
     try:
         check_types((o for o in typed if o not in groups), config, hydra.compose("run", groups))
+        check_options(config.task)
         OmegaConf.resolve(config.copy())
     except ValueError as error:
         raise Halted(str(error)) from error
@@ -106,15 +107,15 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             run=identity(config)
             | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
         )
+        data, evaluations = make(config.task.data), make(config.task.evaluations)
         trainer = Trainer(
             **OmegaConf.to_container(config.hardware.trainer, resolve=True),
-            max_steps=config.task.get("steps", 0),
+            max_steps=0 if data is None else data.steps,
             # Lightning counts an interrupted epoch as done; the sampler knows the step.
             max_epochs=-1,
-            gradient_clip_val=1.0,
+            gradient_clip_val=config.task.get("gradient_clip", 1.0),
             callbacks=[Checkpoint(last(config), config.checkpoint_every), ProgressBar()],
             logger=make(config.logger) or False,
-            enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
@@ -124,7 +125,6 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             task.restore(load_checkpoint(config.evaluate_only))
         elif config.resume:
             task.on_load_checkpoint(load_checkpoint(last(config)))
-        data, evaluations = make(config.task.data), make(config.task.evaluations)
         if data is not None:
             data.setup()
         return task, data, evaluations, trainer
@@ -187,7 +187,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
             counts=record.counts | peak,
             seconds=round(time.monotonic() - began, 1),
         )
-        report(record, trainer)
+        report(record, trainer, sorted(Path(config.output_dir).glob("*.png")))
         print(keep(record, config, path))
 
 
@@ -216,14 +216,13 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
             trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
         except DivergedError as error:
             raise Halted(str(error)) from error
-        if trainer.global_step < config.task.steps:
+        if trainer.global_step < trainer.max_steps and not task.settled:
             # Ctrl-C and SIGTERM end the training after a step, and not with an exception.
             raise KeyboardInterrupt(
                 f"Stopped at step {trainer.global_step}; the same command with resume=true goes on."
             )
         log.info("checkpoint: %s", os.path.relpath(last(config)))
-    counts = {"parameters": parameters, "tokens": task.tokens_seen, "steps": task.steps_taken}
-    return replace(record, counts=counts)
+    return replace(record, counts={"parameters": parameters, **task.counts})
 
 
 def device(trainer: Any) -> dict[str, Any]:
@@ -235,13 +234,13 @@ def device(trainer: Any) -> dict[str, Any]:
     return {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
 
 
-def report(record: Record, trainer: Any) -> None:
-    """Shows the scores on the terminal and the dashboards."""
+def report(record: Record, trainer: Any, pictures: list[Path]) -> None:
+    """Shows the scores on the terminal and the dashboards, and there the pictures too."""
     from titans.tasks import finish
 
     show(record)
     for logger in trainer.loggers:
-        finish(logger, record.scores, record.counts)
+        finish(logger, record.scores, record.counts, pictures)
 
 
 if __name__ == "__main__":

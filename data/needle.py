@@ -1,7 +1,7 @@
 """Needles in haystacks: the training batches of the RULER needle tasks."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +10,11 @@ import torch
 from lightning import LightningDataModule
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from data import haystack
 from data.prompt import IGNORED, Encode, Haystack, Tokens, Writer
+from data.steps import StepsFrom
 from data.tokenizer import FOLDER, load_tokenizer
 from data.words import KINDS
 
@@ -86,21 +87,6 @@ def _stack(rows: Sequence[Tokens], time: int, fill: int) -> Tensor:
     for row, tokens in zip(filled, rows, strict=True):
         row[: len(tokens)] = tokens
     return torch.from_numpy(filled)
-
-
-class StepsFrom(Sampler[int]):
-    """The steps from `start`; its length is that of the whole run, which Lightning counts in."""
-
-    def __init__(self, start: int, steps: int) -> None:
-        self.start, self.steps = start, steps
-
-    def __iter__(self) -> Iterator[int]:
-        """Count from the first step not yet taken."""
-        return iter(range(self.start, self.steps))
-
-    def __len__(self) -> int:
-        """Return the number of steps of the whole run."""
-        return self.steps
 
 
 class NeedleData(LightningDataModule):

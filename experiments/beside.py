@@ -16,8 +16,10 @@ PAPER = "paper: its full-size model"
 def beside(record: Record) -> dict[str, float]:
     """Score -> the paper's number for that model and task, whatever the scale."""
     found: dict[str, float] = {}
-    # The speed of a machine that is not stated is no measure of this one.
-    for table in (it for it in map(load, (HERE / name for name in names())) if not it.by_machine):
+    for table in map(load, (HERE / name for name in names())):
+        # Another machine's speed is no measure of this one, nor a mean over runs of one of them.
+        if table.by_machine or table.average_over:
+            continue
         for cell in table.cells:
             if len(cell.scores) == 1 and cell.run and _same(cell.run, record):
                 found.setdefault(cell.scores[0], cell.paper)

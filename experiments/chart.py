@@ -1,6 +1,7 @@
 """Scores against length as lines to draw: the geometry of the page's pictures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import floor, isfinite, log2, log10
 from typing import NamedTuple
 
@@ -26,7 +27,8 @@ class Point(NamedTuple):
     text: str
 
 
-class Line(NamedTuple):
+@dataclass(frozen=True)
+class Line:
     """The scores of one model in one place; `index` is its place in the legend."""
 
     index: int
@@ -67,9 +69,8 @@ def picture(comparison: Comparison) -> Picture | None:
         for it in panels(comparison)
     ]
     legend = names(table, shown)
-    lengths = sorted(
-        {float(cell.labels["length"]) for cell in _numeric(dict.fromkeys(table.cells))}
-    )
+    places = {cell.labels["length"] for cell in table.cells}
+    lengths = sorted(float(place) for place in places if place.isdigit())
     return Picture(legend, [_chart(table, panel, legend, lengths) for panel in shown])
 
 

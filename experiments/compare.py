@@ -1,16 +1,17 @@
 """Ours beside theirs: which record fills which cell, at the paper's scale or apart from it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from math import sqrt
 from pathlib import Path
 from statistics import fmean
 
 from experiments.provenance import machine_name
 from experiments.record import FINISHED, Record
-from experiments.table import CONF, Cell, Table
+from experiments.table import CONF, Cell, Table, command
 
 # Where a run happens and what it leaves behind; `hardware` changes speed, not the mathematics.
 SURROUNDINGS = frozenset(
@@ -65,6 +66,7 @@ class Comparison:
         reduced: Every other scale and budget, each apart.
         changed: Runs whose overrides left the recipe; shown nowhere as a score.
         failed: Runs that did not finish; shown nowhere as a score.
+        recipe: Runs that finished and kept the recipe; what they lack for a cell is missing.
     """
 
     table: Table
@@ -72,6 +74,7 @@ class Comparison:
     reduced: tuple[Block, ...]
     changed: tuple[Record, ...]
     failed: tuple[Record, ...]
+    recipe: tuple[Record, ...] = ()
 
     def missing(self) -> list[Cell]:
         """Cells that a run of ours could fill, and that none at the scale they ask for does."""
@@ -91,7 +94,16 @@ class Comparison:
 
     def commands(self, conf: Path = CONF) -> list[str]:
         """The runs that would fill the missing cells, each once, where `conf` can run them."""
-        return list(dict.fromkeys(c.command for c in self.missing() if c.runnable(conf)))
+        runs = (run for cell in self.missing() if cell.runnable(conf) for run in self._absent(cell))
+        return list(dict.fromkeys(runs))
+
+    def _absent(self, cell: Cell) -> Iterator[str]:
+        """The commands for what a cell averages over, as far as seed 0 has not run them."""
+        for run in _runs(self.table, cell):
+            keys = sorted(run)
+            there = (r for r in self.recipe if r.seed == 0 and set(cell.scores) <= set(r.scores))
+            if tuple(run[key] for key in keys) not in {_selection(r, keys) for r in there}:
+                yield command(run)
 
 
 def compare(table: Table, records: Iterable[Record]) -> Comparison:
@@ -113,6 +125,7 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
         reduced=_reduced(table, keys, recipe),
         changed=tuple(record for record in finished if recipe_changes(table, record)),
         failed=tuple(record for record in relevant if record.status != FINISHED),
+        recipe=tuple(recipe),
     )
 
 
@@ -125,13 +138,19 @@ def _harmless(table: Table, override: str) -> bool:
     key, _, value = override.lstrip("+~").partition("=")
     if key == "experiment":
         return value in {table.name, *table.recipes}
-    allowed = {"model", "task", "scale", *table.selects}
+    allowed = {"model", "task", "scale", *table.selects, *table.average_over}
     neutral = any(key == name or key.startswith(f"{name}.") for name in table.neutral)
     return key in allowed or neutral or key.partition(".")[0] in SURROUNDINGS
 
 
 def _wanted(cell: Cell, keys: Sequence[str]) -> Selection:
     return tuple(cell.run[key] for key in keys)
+
+
+def _runs(table: Table, cell: Cell) -> list[dict[str, str]]:
+    """The overrides of each run that a cell is the mean of; usually one."""
+    averaged = [[(key, value) for value in values] for key, values in table.average_over.items()]
+    return [{**cell.run, **dict(chosen)} for chosen in product(*averaged)]
 
 
 def _selection(record: Record, keys: Sequence[str]) -> Selection:
@@ -188,11 +207,25 @@ def _block(
         runs = [r for r in by_selection[_wanted(cell, keys)] if set(cell.scores) <= set(r.scores)]
         if exact:
             runs = [r for r in runs if r.choices["scale"] == cell.run.get("scale")]
-        newest = {record.seed: record for record in sorted(runs, key=partial(_prompts, cell))}
-        if newest:
-            scores[cell] = _score(cell, newest.values())
-            used |= {r.digest: r for r in newest.values()}
+        whole = _whole(table, cell, sorted(runs, key=partial(_prompts, cell)))
+        if whole:
+            scores[cell] = _score(cell, whole)
+            used |= {r.digest: r for seed in whole for r in seed}
     return Block(scale, tokens, tuple(used.values()), scores, machine)
+
+
+def _whole(table: Table, cell: Cell, records: Iterable[Record]) -> list[list[Record]]:
+    """For each seed that has all runs of a cell, the last record of each of these."""
+    keys = sorted(table.average_over)
+    wanted = [tuple(run[key] for key in keys) for run in _runs(table, cell)]
+    by_seed: dict[int, dict[Selection, Record]] = defaultdict(dict)
+    for record in records:
+        by_seed[record.seed][_selection(record, keys)] = record
+    return [
+        [found[selection] for selection in wanted]
+        for found in by_seed.values()
+        if set(wanted) <= set(found)
+    ]
 
 
 def _prompts(cell: Cell, record: Record) -> float:
@@ -200,12 +233,13 @@ def _prompts(cell: Cell, record: Record) -> float:
     return min(record.counts.get(f"prompts/{score}") or 0 for score in cell.scores)
 
 
-def _score(cell: Cell, records: Iterable[Record]) -> Score:
+def _score(cell: Cell, seeds: Iterable[Sequence[Record]]) -> Score:
     values, prompts, runs = [], set(), []
-    for record in records:
-        runs.append((record,))
-        found = [record.scores[score] for score in cell.scores]
+    for records in seeds:
+        runs.append(tuple(records))
+        found = [record.scores[score] for record in records for score in cell.scores]
         values.append(fmean(float("nan") if value is None else value for value in found))
-        counts = (record.counts.get(f"prompts/{score}") for score in cell.scores)
+        keys = [f"prompts/{score}" for score in cell.scores]
+        counts = (record.counts.get(key) for record in records for key in keys)
         prompts |= {int(count) for count in counts if count is not None}
     return Score(tuple(values), tuple(sorted(prompts)), tuple(runs))

@@ -124,7 +124,7 @@ def one_a_run(records: Iterable[Record]) -> list[Record]:
     for record in sorted(records, key=lambda r: (r.status == FINISHED, r.seconds)):
         choices = tuple(sorted(record.choices.items()))
         found[record.when, record.seed, choices, tuple(record.overrides)] = record
-    return sorted(found.values(), key=lambda r: (r.when, r.file_name), reverse=True)
+    return sorted(found.values(), key=lambda record: (record.when, record.seed), reverse=True)
 
 
 def typed(record: Record) -> str:

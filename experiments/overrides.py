@@ -1,4 +1,4 @@
-"""Refuses a setting of another type than the one it replaces."""
+"""Refuses a setting of another type than the one it replaces, or that a task does not know."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -27,6 +27,18 @@ def check_types(settings: Iterable[str], config: DictConfig, defaults: DictConfi
         # Only what takes a value knows whether it does without.
         if old is not None and new is not None and not _fits(old, new):
             raise ValueError(f"{key} is {new!r}, and should be {_kind(old)} like {_plain(old)!r}")
+
+
+def check_options(task: DictConfig) -> None:
+    """Compares the settings of a task with what its `options` allow, setting -> values.
+
+    Raises:
+        ValueError: a setting has another value.
+    """
+    for key, known in task.get("options", {}).items():
+        if task[key] not in known:
+            listed = ", ".join(map(str, known))
+            raise ValueError(f"task.{key} is {task[key]!r}, and should be one of {listed}")
 
 
 def _fits(old: Any, new: Any) -> bool:

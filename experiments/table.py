@@ -13,6 +13,8 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     run             overrides of every run; `scale` is the one that missing cells ask for
     selects         column -> label -> value of the override that the column is named after. A
                     label that is not listed has no run of ours; no labels at all: as printed
+    average_over    override -> values: a score is the mean of one run with each of them, and is
+                    missing as long as one of these runs is
     paper_scale     options of `scale` that are the paper's; every other scale stands apart
     recipes         options of `experiment` that leave the recipe what it is
     neutral         overrides that only change how a trained model is evaluated
@@ -56,15 +58,15 @@ class Cell:
     scores: tuple[str, ...]
     run: Mapping[str, str]
 
-    @property
-    def command(self) -> str:
-        """What to type to measure the cell."""
-        return " ".join(["python run.py", *(f"{k}={v}" for k, v in self.run.items()), "seed=0"])
-
     def runnable(self, conf: Path = CONF) -> bool:
         """Whether there is a run and `conf` has every option that it names."""
         groups = {group: option for group, option in self.run.items() if "." not in group}
         return bool(groups) and all((conf / g / f"{o}.yaml").exists() for g, o in groups.items())
+
+
+def command(run: Mapping[str, str]) -> str:
+    """What to type for a run with these overrides."""
+    return " ".join(["python run.py", *(f"{k}={v}" for k, v in run.items()), "seed=0"])
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Table:
     neutral: frozenset[str]
     notes: tuple[Note, ...]
     value: str
+    average_over: Mapping[str, tuple[str, ...]]
     picture: str = ""
     ours: tuple[Cell, ...] = ()
     by_machine: bool = False
@@ -123,7 +126,8 @@ def names(root: Path = HERE) -> list[str]:
 
 def selecting(root: Path = HERE) -> set[str]:
     """The dotted settings, e.g. `model.memory.depth`, by which some table tells runs apart."""
-    return {key for name in names(root) for key in load(root / name).selects if "." in key}
+    tables = [load(root / name) for name in names(root)]
+    return {key for it in tables for key in (*it.selects, *it.average_over) if "." in key}
 
 
 def load(folder: Path, edition: str | None = None) -> Table:
@@ -149,7 +153,7 @@ def _table(
     name: str, spec: dict[str, Any], printed: list[dict[str, str]], edition: str | None
 ) -> Table:
     value, score, means = spec.pop("value"), spec.pop("score", ""), spec.pop("means", {})
-    own = spec.pop("edition", "v1")
+    own, averaged = spec.pop("edition", "v1"), spec.pop("average_over", {})
     run, selects = spec.pop("run", {}), spec.pop("selects", {})
     edition = edition or own
     shown = [row for row in printed if row.get("version", edition) == edition]
@@ -182,6 +186,7 @@ def _table(
         neutral=frozenset(spec.pop("neutral", ())),
         notes=notes,
         value=value,
+        average_over={key: tuple(map(str, values)) for key, values in averaged.items()},
         **spec,
     )
 

@@ -2,7 +2,7 @@
 
 The whole layer, forward and backward: width 256, 4 heads of 64, memory hidden 256, depth 2, batch
 1, 2 threads, float32 unless a row says otherwise. Speeds are medians of 5 runs after warm-up, the
-two sides of a ratio in turn; each peak is a process of its own.
+two sides of a ratio in turn; peaks are medians of three processes.
 """
 
 import subprocess
@@ -89,10 +89,10 @@ def seconds(*calls: Callable[[], object], runs: int = 5) -> list[float]:
 
 
 def peak(name: str, time: int) -> float:
-    """Peak memory above idle, in a process of its own."""
+    """Peak memory above idle, the median of three processes: what an allocator keeps varies."""
     command = [sys.executable, "-m", "tests.bench", "peak", name, str(time), *sys.argv[1:]]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    done = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
+    return median(float(process.stdout.split()[-1]) for process in done)
 
 
 def multiply_thousand_times() -> None:

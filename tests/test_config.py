@@ -58,8 +58,10 @@ def test_every_task_and_hardware_composes(
 
 def test_a_recipe_yields_to_the_command_line(compose: Callable[..., Any]) -> None:
     for recipe in sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml")):
-        config = compose(f"experiment={recipe}", "seed=7", "task.steps=3", "scale.lr=0.5")
-        assert (config.seed, config.task.steps, config.optimizer.lr) == (7, 3, 0.5)
+        config = compose(
+            f"experiment={recipe}", "seed=7", "task.data.workers=3", "optimizer.lr=0.5"
+        )
+        assert (config.seed, config.task.data.workers, config.optimizer.lr) == (7, 3, 0.5)
 
 
 def test_a_recipe_changes_the_defaults(compose: Callable[..., Any]) -> None:

@@ -10,6 +10,7 @@
 | layers   | weight matrices of one memory, `L_M` in the paper               |
 | vocab    | entries of the vocabulary                                       |
 | channels | variables of a time series                                      |
+| horizon  | time steps of a forecast                                        |
 
 The annotations are read by people and checked in the tests alone, so they cost nothing at run time.
 """
@@ -27,3 +28,6 @@ Logits = Float[Tensor, "batch time vocab"]
 
 Series = Float[Tensor, "batch time channels"]
 """A window of a multivariate series, or a forecast."""
+
+Forecast = Float[Tensor, "batch horizon channels"]
+"""The steps that follow a window, whose `time` is another."""

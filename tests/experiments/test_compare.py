@@ -158,19 +158,61 @@ def test_one_command_fills_many_cells(tmp_path: Path) -> None:
     assert len(table2(full).commands(tmp_path)) == 1
 
 
+def series(horizon: int, mse: float, seed: int = 0, **fields: object) -> Record:
+    """A record of LMM on one horizon of ETTh1."""
+    content: dict[str, object] = {
+        "choices": {"model": "lmm", "task": "timeseries", "scale": "window"},
+        "settings": {"task.dataset": "ETTh1", "task.horizon": horizon},
+        "overrides": ["experiment=timeseries", "task.dataset=ETTh1", f"task.horizon={horizon}"],
+        "seed": seed,
+        "scores": {"ETTh1/mse": mse, "ETTh1/mae": 1.0, "ETTh2/mse": 0.3},
+        "started": "2026-01-01",
+    }
+    return Record(**(content | fields))  # type: ignore[arg-type]
+
+
+def table3(*records: Record) -> Comparison:
+    return compare(load(HERE / "table3_timeseries"), records)
+
+
+HORIZONS = (96, 192, 336, 720)
+
+
 def test_a_setting_selects_the_cell() -> None:
-    record = Record(
-        choices={"model": "lmm", "task": "timeseries", "scale": "tiny"},
-        settings={"task.dataset": "ETTh1"},
-        overrides=["task.dataset=ETTh1"],
-        seed=0,
-        scores={"ETTh1/mse": 0.4, "ETTh2/mse": 0.3},
-        started="2026-01-01",
-    )
-    comparison = compare(load(HERE / "table3_timeseries"), [record])
+    comparison = table3(*(series(horizon, 0.4) for horizon in HORIZONS))
     (block,) = comparison.reduced
-    assert [cell.labels["task.dataset"] for cell in block.scores] == ["ETTh1"]
-    assert any("task.dataset=ETTm1" in cell.command for cell in comparison.missing())
+    assert {cell.labels["task.dataset"] for cell in block.scores} == {"ETTh1"}
+    assert "ETTm1" in {cell.run["task.dataset"] for cell in comparison.missing()}
+
+
+def test_a_score_is_the_mean_over_the_horizons_of_a_seed() -> None:
+    records = [series(h, 0.1 * i + 0.2 * seed, seed) for i, h in enumerate(HORIZONS)
+               for seed in (0, 1)]  # fmt: skip
+    (block,) = table3(*records, series(96, 9.0, seed=2)).reduced
+    (score,) = (score for cell, score in block.scores.items() if cell.labels["metric"] == "mse")
+    assert score.values == pytest.approx((0.15, 0.35))
+    assert len(block.records) == 8
+
+
+def test_the_last_record_of_a_horizon_counts() -> None:
+    records = [series(horizon, 0.4) for horizon in HORIZONS]
+    again = series(720, 0.8, started="2026-02-01")
+    (block,) = table3(again, *records).reduced
+    (score,) = (score for cell, score in block.scores.items() if cell.labels["metric"] == "mse")
+    assert score.values == pytest.approx((0.5,))
+
+
+def test_a_cell_is_missing_as_long_as_one_horizon_is() -> None:
+    comparison = table3(*(series(horizon, 0.4) for horizon in (96, 192, 720)))
+    assert not comparison.reduced
+    (one,) = (c for c in comparison.commands() if "model=lmm" in c and "ETTh1" in c)
+    assert "task.horizon=336" in one
+
+
+def test_another_horizon_is_no_run_of_the_table() -> None:
+    records = [series(horizon, 0.4) for horizon in (*HORIZONS, 48)]
+    (block,) = table3(*records).reduced
+    assert len(block.records) == 4
 
 
 def test_a_broken_table_names_its_folder(tmp_path: Path) -> None:

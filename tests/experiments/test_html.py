@@ -153,9 +153,8 @@ def test_a_missing_cell_shows_the_command_that_fills_it(tmp_path: Path) -> None:
         (tmp_path / f"{option}.yaml").parent.mkdir(exist_ok=True)
         (tmp_path / f"{option}.yaml").touch()
     (sheet,) = page(conf=tmp_path).tables("table2_niah")
-    opening = [(c.labels[-1], a) for c in sheet.cells for tag, a in c.tags if tag == "button"]
-    assert len(opening) == 12
-    commands = {label: attributes["data-commands"] for label, attributes in opening}
+    tags = ((cell.labels[-1], attributes) for cell in sheet.cells for _, attributes in cell.tags)
+    commands = {label: a["data-commands"] for label, a in tags if "data-commands" in a}
     assert commands == {"Titans (MAC)": "python run.py model=mac task=niah scale=tiny seed=0"}
 
 

@@ -2,15 +2,19 @@
 
 from titans.tasks.checkpoint import Checkpoint, load_checkpoint
 from titans.tasks.dashboard import finish, wandb_logger
-from titans.tasks.next_token import DivergedError, NextToken
+from titans.tasks.forecast import Forecast
+from titans.tasks.next_token import NextToken
 from titans.tasks.optimization import cosine, decayed_apart
 from titans.tasks.progress import ProgressBar
+from titans.tasks.task import DivergedError, Task
 
 __all__ = [
     "Checkpoint",
     "DivergedError",
+    "Forecast",
     "NextToken",
     "ProgressBar",
+    "Task",
     "cosine",
     "decayed_apart",
     "finish",

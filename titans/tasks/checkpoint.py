@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
+from lightning.pytorch import callbacks
 
 
-class Checkpoint(Callback):
+class Checkpoint(callbacks.Checkpoint):
     """Keeps the last checkpoint of a run; Ctrl-C and SIGTERM stop it after the step at hand.
+
+    Lightning calls it after all other callbacks, so that what they do at a step is saved with it.
 
     Args:
         path: the file; written whole or not at all.

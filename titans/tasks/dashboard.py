@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,21 @@ def wandb_logger(folder: str, **settings: Any) -> WandbLogger:
 
 
 def finish(
-    logger: Logger, scores: Mapping[str, float | None], counts: Mapping[str, float | None]
+    logger: Logger,
+    scores: Mapping[str, float | None],
+    counts: Mapping[str, float | None],
+    pictures: Sequence[Path] = (),
 ) -> None:
-    """Shows the scores of a run, with the prompts behind each where it can, and closes it."""
+    """Shows the scores of a run, with the prompts behind each and pictures where it can.
+
+    The logger is closed.
+    """
     logger.log_metrics({f"score/{k}": v for k, v in scores.items() if v is not None})
     if hasattr(logger, "log_table"):
         rows = [[k, v, counts.get(f"prompts/{k}")] for k, v in scores.items()]
         logger.log_table("scores", columns=["score", "value", "prompts"], data=rows)
+    if hasattr(logger, "log_image"):
+        for picture in pictures:
+            logger.log_image(picture.stem, images=[str(picture)])
     logger.finalize("success")
     getattr(getattr(logger, "experiment", None), "finish", lambda: None)()

@@ -8,7 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from titans.tasks.next_token import NextToken
+from titans.tasks.task import Task
 
 
 class ProgressBar(Callback):
@@ -65,4 +65,4 @@ class ProgressBar(Callback):
 
     @staticmethod
     def _tokens(task: LightningModule) -> int:
-        return task.tokens_seen if isinstance(task, NextToken) else 0
+        return task.tokens_seen if isinstance(task, Task) else 0

@@ -1,0 +1,163 @@
+"""Windows of a series: a past to read, and the future to forecast."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data.series import SOURCES
+from data.series_file import load_series
+from data.steps import StepsFrom
+
+Windows = dict[str, Tensor]
+PARTS = ("train", "validation", "test")
+# Windows that are forecast side by side where nothing is trained.
+SIDE_BY_SIDE = 32
+
+
+class WindowBatches(Dataset[Windows]):
+    """Item i is the whole batch of step i, a function of the seed, the step and the rank alone.
+
+    Each epoch has an order of its own. Its last windows, too few for a batch, are left out, as in
+    the literature. A batch is divided among ranks and accumulated steps: neither changes it.
+    """
+
+    def __init__(
+        self,
+        series: Tensor,
+        lookback: int,
+        horizon: int,
+        *,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        accumulate: int = 1,
+    ) -> None:
+        if batch % (ranks * accumulate):
+            raise ValueError(
+                f"a batch of {batch} windows is not to be divided among {ranks} ranks and "
+                f"{accumulate} accumulated steps: set task.training.batch to a multiple"
+            )
+        self.series, self.lookback, self.batch, self.seed = series, lookback, batch, seed
+        self.rank, self.ranks, self.accumulate = rank, ranks, accumulate
+        self.offsets = torch.arange(lookback + horizon)
+        self.count = len(series) - lookback - horizon + 1
+        self.order = lru_cache(maxsize=1)(self._order)
+
+    def __getitem__(self, index: int) -> Windows:
+        """Return `past` [batch, lookback, channels] and `future` [batch, horizon, channels]."""
+        step, part = divmod(index, self.accumulate)
+        epoch, step = divmod(step, self.count // self.batch)
+        share = slice(part * self.ranks + self.rank, None, self.ranks * self.accumulate)
+        starts = self.order(epoch)[step * self.batch : (step + 1) * self.batch][share]
+        return _split(self.series[starts[:, None] + self.offsets], self.lookback)
+
+    def _order(self, epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed(hash((self.seed, epoch)))
+        return torch.randperm(self.count, generator=generator)
+
+
+def _split(windows: Tensor, lookback: int) -> Windows:
+    return {"past": windows[:, :lookback], "future": windows[:, lookback:]}
+
+
+class ForecastData(LightningDataModule):
+    """Windows of one of the benchmark series, split in time as the literature does.
+
+    Args:
+        dataset: a name in `data.series.SOURCES`.
+        lookback: time steps that are read.
+        horizon: time steps that are forecast.
+        batch: training windows a step.
+        epochs: passes over the training windows.
+        missing: the value of cells that are missing, to be replaced by the ones before them.
+        seed: with the step and the rank, decides a training batch.
+        workers: processes that prepare batches.
+
+    Raises:
+        ValueError: the series is unknown, or a part is too short for a window or a batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: str,
+        lookback: int,
+        horizon: int,
+        batch: int = 32,
+        epochs: int = 10,
+        missing: float | None = None,
+        seed: int = 0,
+        workers: int = 0,
+    ) -> None:
+        super().__init__()
+        if dataset not in SOURCES:
+            raise ValueError(f"{dataset!r} is none of the series {', '.join(SOURCES)}")
+        if min(lookback, horizon, batch) < 1:
+            raise ValueError("task.lookback, task.horizon and task.training.batch are 1 or more")
+        self.dataset, self.lookback, self.horizon = dataset, lookback, horizon
+        self.batch, self.epochs, self.missing = batch, epochs, missing
+        self.seed, self.workers = seed, workers
+        for part in PARTS:
+            self._check_length(part)
+
+    def _check_length(self, part: str) -> None:
+        rows, window = self.rows(part), self.lookback + self.horizon
+        least = window + (self.batch - 1 if part == "train" else 0)
+        if len(rows) < least:
+            raise ValueError(
+                f"the {part} part of {self.dataset} has {len(rows)} rows, too few for a window of "
+                f"{self.lookback} + {self.horizon} steps (task.lookback, task.horizon) or a batch "
+                f"of {self.batch} (task.training.batch): make one of them smaller"
+            )
+
+    def rows(self, part: str) -> range:
+        """Return the rows of a part; the first it forecasts follow the part before it."""
+        train, validation, test = SOURCES[self.dataset].parts
+        begins = {"train": 0, "validation": train, "test": train + validation}[part]
+        ends = {"train": train, "validation": train + validation}.get(
+            part, train + validation + test
+        )
+        return range(max(0, begins - self.lookback), ends)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        windows = len(self.rows("train")) - self.lookback - self.horizon + 1
+        return self.epochs * (windows // self.batch)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the series."""
+        self.series = load_series(self.dataset, self.missing)
+
+    def windows(self, part: str) -> Iterator[Windows]:
+        """Yield all windows of a part in their order; the last batch may be smaller."""
+        rows, length = self.rows(part), self.lookback + self.horizon
+        if not hasattr(self, "series"):
+            self.setup()
+        windows = self.series[rows.start : rows.stop].unfold(0, length, 1)
+        for batch in windows.split(max(self.batch, SIDE_BY_SIDE)):
+            yield _split(batch.mT, self.lookback)
+
+    def train_dataloader(self) -> DataLoader[Windows]:
+        """Return the batches from the trainer's step on, so that a resumed run is the same run."""
+        trainer = self.trainer
+        accumulate = trainer.accumulate_grad_batches if trainer else 1
+        rows = self.rows("train")
+        batches = WindowBatches(
+            self.series[rows.start : rows.stop],
+            self.lookback,
+            self.horizon,
+            batch=self.batch,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            ranks=trainer.world_size if trainer else 1,
+            accumulate=accumulate,
+        )
+        start = trainer.global_step if trainer else 0
+        steps = StepsFrom(start * accumulate, self.steps * accumulate)
+        return DataLoader(batches, sampler=steps, batch_size=None, num_workers=self.workers)
