@@ -42,7 +42,8 @@ class Score:
     def deviation(self) -> float | None:
         """Sample standard deviation over seeds; `None` for one seed."""
         # statistics.stdev cannot take a value that is not a number.
-        squares = sum((value - self.mean) ** 2 for value in self.values)
+        mean = self.mean
+        squares = sum((value - mean) ** 2 for value in self.values)
         return sqrt(squares / (len(self.values) - 1)) if len(self.values) > 1 else None
 
 

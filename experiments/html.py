@@ -30,9 +30,9 @@ class Entry:
         marks: Numbers of the notes on it.
         ours: Our mean, spread, seeds and prompts.
         seeds: The score of each seed.
+        runs: The heads of the digests of the runs behind it.
         gap: Ours less the paper's.
         verdict: What to think of the gap.
-        score: Where ours comes from.
         commands: What would fill it, where it is missing.
     """
 
@@ -41,9 +41,9 @@ class Entry:
     marks: tuple[int, ...] = ()
     ours: str = ""
     seeds: str = ""
+    runs: str = ""
     gap: str = ""
     verdict: str = ""
-    score: Score | None = None
     commands: tuple[str, ...] = ()
 
 
@@ -124,7 +124,7 @@ def one_a_run(records: Iterable[Record]) -> list[Record]:
     for record in sorted(records, key=lambda r: (r.status == FINISHED, r.seconds)):
         choices = tuple(sorted(record.choices.items()))
         found[record.when, record.seed, choices, tuple(record.overrides)] = record
-    return sorted(found.values(), key=lambda record: (record.when, record.seed), reverse=True)
+    return sorted(found.values(), key=lambda r: (r.when, r.digest), reverse=True)
 
 
 def typed(record: Record) -> str:
@@ -191,9 +191,13 @@ def _reduced_sheet(comparison: Comparison, block: Block, title: str, remarks: li
 
 
 def _entry(table: Table, score: Score) -> Entry:
-    values = zip(score.runs, score.values, strict=True)
-    seeds = [f"seed {runs[0].seed}: {value:.{table.decimals}f}" for runs, value in values]
-    return Entry(score.mean, ours=measured_text(table, score), seeds=", ".join(seeds), score=score)
+    seeds = zip(score.runs, score.values, strict=True)
+    return Entry(
+        score.mean,
+        ours=measured_text(table, score),
+        seeds=", ".join(f"seed {r[0].seed}: {value:.{table.decimals}f}" for r, value in seeds),
+        runs=" ".join(run.digest[:12] for runs in score.runs for run in runs),
+    )
 
 
 def _sheet(
@@ -204,7 +208,9 @@ def _sheet(
     rows: tuple[str, ...],
     reduced: bool = False,
 ) -> Sheet:
-    table, labels = comparison.table, column_labels(comparison.table)
+    table = comparison.table
+    filled = {tuple(cell.labels[column] for column in table.columns) for cell in entries}
+    labels = [label for label in column_labels(table) if label in filled]
     # Of several row labels the first is a heading over its rows, which are sorted under it.
     heads = 1 if len(rows) > 1 else 0
     groups: dict[str, list[tuple[Labels, list[Entry | None]]]] = {}

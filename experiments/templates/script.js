@@ -97,7 +97,7 @@ const open = (button) => {
   if (commands) {
     parts.push(make("p", "Not measured yet. This does it:"), make("pre", commands));
   } else {
-    const digests = runs.trim().split(" ");
+    const digests = runs.split(" ");
     parts.push(make("p", button.textContent), make("p", seeds), ...digests.map(story));
   }
   document.getElementById("about").textContent = about(button);
