@@ -180,15 +180,14 @@ HORIZONS = (96, 192, 336, 720)
 
 def test_a_setting_selects_the_cell() -> None:
     comparison = table3(*(series(horizon, 0.4) for horizon in HORIZONS))
-    (block,) = comparison.reduced
-    assert {cell.labels["task.dataset"] for cell in block.scores} == {"ETTh1"}
+    assert {cell.labels["task.dataset"] for cell in comparison.paper.scores} == {"ETTh1"}
     assert "ETTm1" in {cell.run["task.dataset"] for cell in comparison.missing()}
 
 
 def test_a_score_is_the_mean_over_the_horizons_of_a_seed() -> None:
     records = [series(h, 0.1 * i + 0.2 * seed, seed) for i, h in enumerate(HORIZONS)
                for seed in (0, 1)]  # fmt: skip
-    (block,) = table3(*records, series(96, 9.0, seed=2)).reduced
+    block = table3(*records, series(96, 9.0, seed=2)).paper
     (score,) = (score for cell, score in block.scores.items() if cell.labels["metric"] == "mse")
     assert score.values == pytest.approx((0.15, 0.35))
     assert len(block.records) == 8
@@ -197,21 +196,21 @@ def test_a_score_is_the_mean_over_the_horizons_of_a_seed() -> None:
 def test_the_last_record_of_a_horizon_counts() -> None:
     records = [series(horizon, 0.4) for horizon in HORIZONS]
     again = series(720, 0.8, started="2026-02-01")
-    (block,) = table3(again, *records).reduced
+    block = table3(again, *records).paper
     (score,) = (score for cell, score in block.scores.items() if cell.labels["metric"] == "mse")
     assert score.values == pytest.approx((0.5,))
 
 
 def test_a_cell_is_missing_as_long_as_one_horizon_is() -> None:
     comparison = table3(*(series(horizon, 0.4) for horizon in (96, 192, 720)))
-    assert not comparison.reduced
+    assert not comparison.paper.scores
     (one,) = (c for c in comparison.commands() if "model=lmm" in c and "ETTh1" in c)
     assert "task.horizon=336" in one
 
 
 def test_another_horizon_is_no_run_of_the_table() -> None:
     records = [series(horizon, 0.4) for horizon in (*HORIZONS, 48)]
-    (block,) = table3(*records).reduced
+    block = table3(*records).paper
     assert len(block.records) == 4
 
 

@@ -7,7 +7,7 @@ import hydra
 import pytest
 import torch
 
-NAMES = ["patchtst", "itransformer", "tide"]
+NAMES = ["rlinear", "patchtst", "itransformer", "tide"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,3 +57,14 @@ def test_of_patchtst(
     config = compose("task=timeseries", "model=forecasting/patchtst", f"task.dataset={dataset}")
     network = config.task.network
     assert (network.dim, network.heads, network.mlp_width, network.dropout) == expected
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [("ETTh1", (5e-3, 128, 0.1)), ("ETTh2", (5e-3, 256, 0.1)), ("ECL", (1e-3, 16, 0.0))],
+)
+def test_of_rlinear(compose: Callable[..., Any], dataset: str, expected: tuple[float, ...]) -> None:
+    config = compose("task=timeseries", "model=forecasting/rlinear", f"task.dataset={dataset}")
+    training = config.task.training
+    assert (training.lr, training.batch, config.task.network.dropout) == expected
+    assert (training.epochs, training.patience) == (15, 10)

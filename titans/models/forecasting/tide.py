@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from titans.models.forecasting.reversible_norm import ReversibleNorm
@@ -46,12 +47,16 @@ class TiDE(nn.Module):
         super().__init__()
         self.horizon, self.step_norm = horizon, step_norm
         self.norm = ReversibleNorm(channels) if reversible else None
+        self.linear = nn.Linear(lookback, horizon)
+        if step_norm:
+            # Of any one number the layer norm is its shift: what leads to it is not built.
+            self.shift = nn.Parameter(torch.zeros(1))
+            return
         widths = [lookback, *[dim] * (2 * layers - 1), horizon * step_dim]
         self.dense = nn.Sequential(
             *(ResidualBlock(inputs, dim, outputs, dropout) for inputs, outputs in pairwise(widths))
         )
-        self.step = ResidualBlock(step_dim, step_width, 1, dropout, norm=step_norm)
-        self.linear = nn.Linear(lookback, horizon)
+        self.step = ResidualBlock(step_dim, step_width, 1, dropout, norm=False)
 
     def forward(self, series: Series) -> Forecast:
         """The forecast `[batch, horizon, channels]` of windows `[batch, lookback, channels]`."""
@@ -64,8 +69,7 @@ class TiDE(nn.Module):
         """The same at the level of the network, whose global residual is linear."""
         past = series.mT
         if self.step_norm:
-            # Of any one number the layer norm is its shift: what leads to it is not computed.
-            return (self.step.norm.bias + self.linear(past)).mT
+            return (self.shift + self.linear(past)).mT
         steps = self.step(self.dense(past).unflatten(-1, (self.horizon, -1))).squeeze(-1)
         return (steps + self.linear(past)).mT
 
