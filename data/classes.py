@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from data.nucleotides import PADDING, encode
+from data.promoters import promoters
 from data.sequence_file import Row, rows
 from data.sequence_sample import sample
 from data.sequences import PARTS, SOURCES, Source
@@ -37,7 +38,8 @@ def load_sequences(dataset: str, part: str) -> Sequences:
         FileNotFoundError: it is neither in a folder nor to be had from the hub.
         ValueError: it is not what was published, or a sequence cannot be one.
     """
-    found = sample(part) if dataset == "sample" else rows(dataset, part)
+    made = {"sample": sample, "fly_promoters": promoters}
+    found = made[dataset](part) if dataset in made else rows(dataset, part)
     return _checked(found, SOURCES[dataset], f"{dataset}, {part}", PARTS.index(part))
 
 

@@ -42,6 +42,10 @@ SOURCES: Final = {
         revision="e0003669df0a180c8570ebe091ed91f20fa080ec",
     ),
     "human_ocr_ensembl": Source(_two((69_902, 17_476), (69_902, 17_476)), longest=593),
+    # The counts are what is left of the package's file; see `data.promoters`.
+    "fly_promoters": Source(
+        {"shuffled": (3_507, 2_678), "promoter": (3_507, 2_678)}, longest=200, stand_in=True
+    ),
     "sample": Source({"without": (200, 100), "with": (200, 100)}, longest=40, stand_in=True),
 }
 
