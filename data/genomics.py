@@ -109,7 +109,7 @@ class GenomicsData(LightningDataModule):
         if stage is None and SOURCES[self.dataset].stand_in:
             log.info("%s is a stand-in: no set of GenomicsBenchmarks", self.dataset)
         if stage is None and self.folds > 1:
-            what = "cross-validated on the test part, from scratch"
+            what = "cross-validated on the test part"
             log.info("%s: %s, fold %d of 0 to %d", self.dataset, what, self.fold, self.folds - 1)
 
     def part(self, part: str) -> Sequences:

@@ -90,7 +90,7 @@ def test_killed_and_resumed_it_is_the_same_run(whole: Path, tmp_path: Path) -> N
 def test_a_fold_is_labelled_as_one(tmp_path: Path) -> None:
     code, output = run(tmp_path, "task.folds=5", "task.fold=4", "task.training.epochs=1")
     assert code == 0, output
-    assert "sample: cross-validated on the test part, from scratch, fold 4 of 0 to 4" in output
+    assert "sample: cross-validated on the test part, fold 4 of 0 to 4" in output
     record = finished(tmp_path)
     assert all("/stand_in_cross_validated_" in name for name in record.scores)
     assert record.counts["sequences/sample/stand_in_cross_validated_acc"] == 40
@@ -106,6 +106,8 @@ def test_a_fold_is_labelled_as_one(tmp_path: Path) -> None:
         ),
         (["task.folds=5", "task.fold=5"], ["task.fold", "0 to 4"]),
         (["task.training.batch=1000"], ["360", "1000", "task.training.batch"]),
+        (["task.pretrained=nowhere.ckpt"], ["no checkpoint at nowhere.ckpt"]),
+        (["model=genomics/dnabert"], ["zhihan1996/DNA_bert_6", "hub", "model.checkpoint=FOLDER"]),
         (["task.training.patience=0"], ["task.training.patience"]),
     ],
     ids=lambda value: value[0],

@@ -35,11 +35,20 @@ class Classification:
     Args:
         sequences: where the test sequences come from.
         dataset: what the scores are named after.
+        pretrained: the checkpoint that the training began with, which the scores' names tell.
         picture: a PNG of the confusion matrix; None for none.
     """
 
-    def __init__(self, sequences: Parts, *, dataset: str, picture: str | None = None) -> None:
+    def __init__(
+        self,
+        sequences: Parts,
+        *,
+        dataset: str,
+        pretrained: str | None = None,
+        picture: str | None = None,
+    ) -> None:
         self.sequences, self.dataset, self.picture = sequences, dataset, picture
+        self.protocol = sequences.protocol + ("fine_tuned_" if pretrained else "")
 
     @torch.no_grad()
     def __call__(self, task: Classify) -> Iterator[Score]:
@@ -58,7 +67,7 @@ class Classification:
             "sequences": int(confusion.sum()),
             "seconds": round(time.monotonic() - began, 2),
         }
-        name = f"{self.dataset}/{self.sequences.protocol}"
+        name = f"{self.dataset}/{self.protocol}"
         yield Score(f"{name}acc", 100 * float(accuracy.compute()), counts)
         yield Score(f"{name}mcc", float(correlation.compute()), counts)
         if torch.isfinite(task.best_error):
@@ -73,6 +82,6 @@ class Classification:
         figure = Figure(figsize=(5, 5), layout="constrained")
         axes = figure.subplots()
         matrix.plot(ax=axes, labels=list(self.sequences.classes), cmap="Blues")
-        axes.set_title(f"{self.dataset}: {self.sequences.protocol.replace('_', ' ')}test")
+        axes.set_title(f"{self.dataset}: {self.protocol.replace('_', ' ')}test")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=100, metadata={"Software": None})

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from titans.models.backbone import Backbone
 from titans.models.language import LanguageModel
-from titans.shapes import Tokens
+from titans.shapes import Sequence, Tokens
 
 
 class Classifier(nn.Module):
@@ -30,5 +30,10 @@ class Classifier(nn.Module):
     def forward(self, tokens: Tokens) -> Float[Tensor, "batch classes"]:
         """Logits `[batch, classes]` of sequences `[batch, time]` of one token or more each."""
         hidden, _ = self.reader.hidden(tokens)
-        there = (tokens != self.padding).unsqueeze(-1).to(hidden.dtype)
-        return self.head((hidden * there).sum(1) / there.sum(1))
+        return self.head(mean_over_tokens(hidden, tokens, self.padding))
+
+
+def mean_over_tokens(hidden: Sequence, tokens: Tokens, padding: int) -> Float[Tensor, "batch dim"]:
+    """The mean `[batch, dim]` over the tokens of each sequence that are no padding."""
+    there = (tokens != padding).unsqueeze(-1)
+    return hidden.where(there, 0.0).sum(1) / there.sum(1)
