@@ -57,7 +57,8 @@ class Classification:
         accuracy = MulticlassAccuracy(classes, average="micro")
         matrix = MulticlassConfusionMatrix(classes)
         correlation = MulticlassMatthewsCorrCoef(classes)
-        metrics = MetricCollection([accuracy, correlation, matrix]).to(task.device)
+        metrics = MetricCollection([accuracy, correlation, matrix], compute_groups=False)
+        metrics.to(task.device)
         network = task.network.eval()
         for batch in self.sequences.sequences("test"):
             logits = network(batch["tokens"].to(task.device))
