@@ -89,9 +89,9 @@ def _from_table(table: Iterable[dict[str, Any]], name: str) -> Iterator[Row]:
 
 
 def _mend(dataset: str, part: str) -> str:
-    alone = ", with the test part alone set task.folds=5 task.fold=0" if part == "train" else ""
+    alone = "; with the test part alone, task.folds=5 task.fold=0 cross-validates on it"
     return (
         f"put the benchmark's folder {dataset}/{part} or a file {part}_{dataset}.csv (seq,label) "
-        f"into a folder and set TITANS_DATA=FOLDER{alone}, or try the code on "
-        "task.dataset=fly_promoters or task.dataset=sample"
+        f"into a folder and set TITANS_DATA=FOLDER{alone if part == 'train' else ''}; or try the "
+        "code on task.dataset=fly_promoters or task.dataset=sample"
     )

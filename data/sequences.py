@@ -46,7 +46,7 @@ SOURCES: Final = {
     "fly_promoters": Source(
         {"shuffled": (3_507, 2_678), "promoter": (3_507, 2_678)}, longest=200, stand_in=True
     ),
-    "sample": Source({"without": (200, 100), "with": (200, 100)}, longest=40, stand_in=True),
+    "sample": Source({"without": (200, 100), "with": (200, 100)}, longest=64, stand_in=True),
 }
 
 

@@ -12,9 +12,9 @@ from experiments.record import FINISHED, Record
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
-    *("model=mamba", "task=genomics", "task.dataset=sample", "checkpoint_every=10", "logger=none"),
-    "task.training={batch: 40, epochs: 12, patience: 12, warmup: 10}",
-    *("hardware=cpu", "hardware.threads=1"),
+    *("model=hyena", "model.length=64", "task=genomics", "task.dataset=sample"),
+    "task.training={batch: 40, epochs: 8, patience: 8, warmup: 10}",
+    *("hardware=cpu", "hardware.threads=1", "checkpoint_every=10", "logger=none"),
 ]
 
 
@@ -65,9 +65,9 @@ def test_leaves_one_record_and_a_picture(whole: Path) -> None:
     record = finished(whole)
     names = {f"sample/stand_in_{name}" for name in ("acc", "mcc", "validation_acc")}
     assert record.scores.keys() == names
-    assert record.scores["sample/stand_in_acc"] > 70, "it learns where TATAAA is"  # type: ignore[operator]
+    assert record.scores["sample/stand_in_acc"] > 90, "it learns where TATAAA is"  # type: ignore[operator]
     assert record.counts["sequences/sample/stand_in_acc"] == 200
-    assert record.counts["steps"] == 12 * (360 // 40)
+    assert record.counts["steps"] == 8 * (360 // 40)
     assert record.choices["optimizer"] == "adamw"
     assert (whole / "run" / "confusion.png").is_file()
 
@@ -104,11 +104,8 @@ def test_a_fold_is_labelled_as_one(tmp_path: Path) -> None:
             ["task.dataset=human_ocr_ensembl"],
             ["Genomic_Benchmarks_human_ocr_ensembl", "TITANS_DATA", "task.dataset=sample"],
         ),
-        (["task.folds=5", "task.fold=5"], ["task.fold", "0 to 4"]),
         (["task.training.batch=1000"], ["360", "1000", "task.training.batch"]),
-        (["task.pretrained=nowhere.ckpt"], ["no checkpoint at nowhere.ckpt"]),
         (["model=genomics/dnabert"], ["zhihan1996/DNA_bert_6", "hub", "model.checkpoint=FOLDER"]),
-        (["task.training.patience=0"], ["task.training.patience"]),
     ],
     ids=lambda value: value[0],
 )

@@ -48,7 +48,10 @@ class CNN(nn.Module):
             blocks.append(nn.Sequential(*block))
             width, left = out, (left - kernel + 1) // 2
         if left < 1:
-            raise ValueError(f"sequences of {length} are too short for kernels of {kernel}")
+            raise ValueError(
+                f"sequences of {length} are too short for kernels of {kernel}: choose another "
+                "task.dataset, or lower model.classifier.kernel"
+            )
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(nn.Linear(width * left, hidden), nn.Linear(hidden, classes))
 
