@@ -83,6 +83,6 @@ class Classification:
         figure = Figure(figsize=(5, 5), layout="constrained")
         axes = figure.subplots()
         matrix.plot(ax=axes, labels=list(self.sequences.classes), cmap="Blues")
-        axes.set_title(f"{self.dataset}: {self.protocol.replace('_', ' ')}test")
+        axes.set_title(f"{self.dataset}\n{self.protocol.replace('_', ' ')}test")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=100, metadata={"Software": None})
