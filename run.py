@@ -8,27 +8,24 @@ import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.beside import listed, number, show
 from experiments.overrides import check_options, check_types
 from experiments.provenance import commit, machine, versions
-from experiments.record import FAILED, FINISHED, Record, unfinished
-from experiments.table import selecting
+from experiments.record import FAILED, FINISHED, Record, read_all, unfinished
+from experiments.recorded import recorded
+from experiments.sweep import note_failure, sweeping
+from experiments.table import HERE, load, names, selecting
 
 log = logging.getLogger("titans")
 RECORD_NOTE = "record.txt"
-OmegaConf.register_new_resolver(
-    "digest", lambda text: sha256(text.encode()).hexdigest()[:8] if text else "default"
-)
 
 
 class Halted(Exception):
@@ -40,17 +37,39 @@ def main(config: DictConfig) -> None:
     """Runs one command; says in a line what was wrong with it, if something was."""
     try:
         check(config)
+        if sweeping() and needless(config):
+            return
         # Torch and Lightning take seconds to import: a wrong command is refused before.
         run(config, *build(config))
     except KeyboardInterrupt as error:
         log.error("%s", str(error) or "Interrupted: what was scored by now is in the record.")
         sys.exit(130)
-    except (Halted, OSError) as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+    except Exception as error:
+        expected = isinstance(error, Halted | OSError)
+        if not (expected or sweeping()):
             raise
         mend = ": mend that, and go on with resume=true" if isinstance(error, OSError) else ""
-        log.error("%s%s", error, mend)
-        sys.exit(2)
+        log.error("%s%s", error, mend, exc_info=not expected)
+        if not sweeping():
+            sys.exit(2)
+        # The other runs of the sweep go on.
+        note_failure(error)
+
+
+def needless(config: DictConfig) -> bool:
+    """Whether a run of a sweep is recorded already; one that was cut is told to go on."""
+    # What trains nothing measures speed, which another machine's record is no measure of.
+    if config.rerun or config.evaluate_only or config.task.data is None:
+        return False
+    tables = [load(HERE / name) for name in names()]
+    there = recorded(planned(config), read_all(config.records)[0], tables)
+    if there:
+        log.info("Recorded already, and skipped (unless rerun=true): %s", there.file_name)
+        return True
+    config.resume = last(config).is_file()
+    if config.resume:
+        log.info("Goes on from %s", os.path.relpath(last(config)))
+    return False
 
 
 def check(config: DictConfig) -> None:
@@ -145,15 +164,22 @@ def identity(config: DictConfig) -> dict[str, Any]:
     }
 
 
+def planned(config: DictConfig) -> Record:
+    """The record of a run that begins now."""
+    return Record(
+        **identity(config),
+        settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
 def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> None:
     """Trains or loads, scores, and writes the record as scores come in."""
     from titans.evals.measure import high_water
 
     began = time.monotonic()
-    record = Record(
-        **identity(config),
-        settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    record = replace(
+        planned(config),
         commit=commit(),
         versions=versions(),
         machine=machine(**device(trainer)),
