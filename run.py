@@ -26,6 +26,7 @@ from experiments.table import HERE, load, names, selecting
 
 log = logging.getLogger("titans")
 RECORD_NOTE = "record.txt"
+VALIDATION = "validation/error"
 
 
 class Halted(Exception):
@@ -33,14 +34,20 @@ class Halted(Exception):
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="run")
-def main(config: DictConfig) -> None:
-    """Runs one command; says in a line what was wrong with it, if something was."""
+def main(config: DictConfig) -> float | None:
+    """Runs one command; says in a line what was wrong with it, if something was.
+
+    Returns:
+        What a search makes small: the validation error of a trial.
+    """
     try:
         check(config)
-        if sweeping() and needless(config):
-            return
+        there = known(config) if sweeping() else None
+        if there:
+            log.info("Recorded already, and skipped (unless rerun=true): %s", there.file_name)
+            return there.scores.get(VALIDATION)
         # Torch and Lightning take seconds to import: a wrong command is refused before.
-        run(config, *build(config))
+        return run(config, *build(config)).scores.get(VALIDATION)
     except KeyboardInterrupt as error:
         log.error("%s", str(error) or "Interrupted: what was scored by now is in the record.")
         sys.exit(130)
@@ -54,22 +61,20 @@ def main(config: DictConfig) -> None:
             sys.exit(2)
         # The other runs of the sweep go on.
         note_failure(error)
+        return None
 
 
-def needless(config: DictConfig) -> bool:
-    """Whether a run of a sweep is recorded already; one that was cut is told to go on."""
+def known(config: DictConfig) -> Record | None:
+    """The record that makes a run of a sweep needless; a run that was cut is told to go on."""
     # What trains nothing measures speed, which another machine's record is no measure of.
     if config.rerun or config.evaluate_only or config.task.data is None:
-        return False
+        return None
     tables = [load(HERE / name) for name in names()]
     there = recorded(planned(config), read_all(config.records)[0], tables)
-    if there:
-        log.info("Recorded already, and skipped (unless rerun=true): %s", there.file_name)
-        return True
-    config.resume = last(config).is_file()
+    config.resume = there is None and last(config).is_file()
     if config.resume:
         log.info("Goes on from %s", os.path.relpath(last(config)))
-    return False
+    return there
 
 
 def check(config: DictConfig) -> None:
@@ -106,7 +111,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
 
     from titans.memory import compile_chunks
     from titans.ops import kernels
-    from titans.tasks import Checkpoint, ProgressBar, load_checkpoint
+    from titans.tasks import Checkpoint, ProgressBar, StopWhereHopeless, load_checkpoint
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
@@ -126,14 +131,22 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             run=identity(config)
             | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
         )
+        callbacks = [Checkpoint(last(config), config.checkpoint_every), ProgressBar()]
         data, evaluations = make(config.task.data), make(config.task.evaluations)
+        if config.search:
+            from experiments.search import this_run
+
+            if not hasattr(task, "best_error"):
+                raise Halted("This task has no validation part, without which nothing is searched.")
+            callbacks.append(StopWhereHopeless(this_run(config.resume).hopeless))
+            evaluations = {}
         trainer = Trainer(
             **OmegaConf.to_container(config.hardware.trainer, resolve=True),
             max_steps=0 if data is None else data.steps,
             # Lightning counts an interrupted epoch as done; the sampler knows the step.
             max_epochs=-1,
             gradient_clip_val=config.task.get("gradient_clip", 1.0),
-            callbacks=[Checkpoint(last(config), config.checkpoint_every), ProgressBar()],
+            callbacks=callbacks,
             logger=make(config.logger) or False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -173,7 +186,7 @@ def planned(config: DictConfig) -> Record:
     )
 
 
-def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> None:
+def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> Record:
     """Trains or loads, scores, and writes the record as scores come in."""
     from titans.evals.measure import high_water
 
@@ -215,6 +228,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         )
         report(record, trainer, sorted(Path(config.output_dir).glob("*.png")))
         print(keep(record, config, path))
+    return record
 
 
 def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
@@ -242,13 +256,14 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
             trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
         except DivergedError as error:
             raise Halted(str(error)) from error
-        if trainer.global_step < trainer.max_steps and not task.settled:
+        hopeless = any(getattr(callback, "stopped", False) for callback in trainer.callbacks)
+        if trainer.global_step < trainer.max_steps and not (task.settled or hopeless):
             # Ctrl-C and SIGTERM end the training after a step, and not with an exception.
-            raise KeyboardInterrupt(
-                f"Stopped at step {trainer.global_step}; the same command with resume=true goes on."
-            )
+            again = "the same command" + ("" if sweeping() else " with resume=true")
+            raise KeyboardInterrupt(f"Stopped at step {trainer.global_step}; {again} goes on.")
         log.info("checkpoint: %s", os.path.relpath(last(config)))
-    return replace(record, counts={"parameters": parameters, **task.counts})
+    found = {VALIDATION: float(task.best_error)} if config.search else {}
+    return replace(record, scores=found, counts={"parameters": parameters, **task.counts})
 
 
 def device(trainer: Any) -> dict[str, Any]:

@@ -125,3 +125,30 @@ def test_the_same_command_is_the_same_sweep() -> None:
     assert name(typed) == name(["task.steps=5", "experiment=table2", "logger=none"])
     assert name(typed).startswith("table2-")
     assert name(typed) != name(["experiment=table2"])
+
+
+@pytest.mark.slow
+def test_a_search_stops_the_hopeless_and_is_judged_by_validation(tmp_path: Path) -> None:
+    search = [
+        *("hydra/sweeper=learning_rate", "hydra.sweeper.n_trials=8", "task=timeseries"),
+        *("model=forecasting/rlinear", "task.dataset=sample", "hardware=cpu", "logger=none"),
+        "task.training={batch:40,epochs:12,patience:12,schedule:constant}",
+        *(f"hydra.sweep.dir={tmp_path}/outputs", f"records={tmp_path}/records"),
+    ]
+
+    def start() -> str:
+        done = subprocess.run([sys.executable, str(ROOT / "run.py"), "-m", *search], cwd=ROOT,
+                              env=environment(), capture_output=True, text=True)  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return (tmp_path / "outputs/optimization_results.yaml").read_text()
+
+    found = start()
+    records = [Record.read(path) for path in sorted(tmp_path.glob("records/*.json"))]
+    assert len(records) == 8
+    assert all(record.scores.keys() == {"validation/error"} for record in records)
+    assert len({record.counts["steps"] for record in records}) > 1
+    best = min(records, key=lambda record: record.scores["validation/error"] or 1e9)
+    assert f"best_value: {best.scores['validation/error']}" in found
+    # The same trials are proposed again, and all are recorded.
+    assert start() == found
+    assert len(list(tmp_path.glob("records/*.json"))) == 8
