@@ -137,9 +137,17 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             from experiments.search import this_run
 
             if not hasattr(task, "best_error"):
-                raise Halted("This task has no validation part, without which nothing is searched.")
+                log.error("This task has no validation part, without which nothing is searched.")
+                sys.exit(2)
             callbacks.append(StopWhereHopeless(this_run(config.resume).hopeless))
             evaluations = {}
+        if config.evaluate_only:
+            task.restore(load_checkpoint(config.evaluate_only))
+        elif config.resume:
+            task.on_load_checkpoint(load_checkpoint(last(config)))
+        if data is not None:
+            data.setup()
+        # Last, as it opens the logger: what is refused before leaves none behind.
         trainer = Trainer(
             **OmegaConf.to_container(config.hardware.trainer, resolve=True),
             max_steps=0 if data is None else data.steps,
@@ -153,12 +161,6 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             use_distributed_sampler=False,
             log_every_n_steps=10,
         )
-        if config.evaluate_only:
-            task.restore(load_checkpoint(config.evaluate_only))
-        elif config.resume:
-            task.on_load_checkpoint(load_checkpoint(last(config)))
-        if data is not None:
-            data.setup()
         return task, data, evaluations, trainer
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
@@ -226,7 +228,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
             counts=record.counts | peak,
             seconds=round(time.monotonic() - began, 1),
         )
-        report(record, trainer, sorted(Path(config.output_dir).glob("*.png")))
+        report(record, config, task, trainer)
         print(keep(record, config, path))
     return record
 
@@ -242,8 +244,10 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
     """Trains, or loads what `evaluate_only` names; returns the record of what there is now."""
     from titans.tasks import DivergedError
 
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
     for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+        # The options by name, too: dashboards group by them.
+        logger.log_hyperparams(resolved | {"choices": identity(config)["choices"]})
     parameters = sum(p.numel() for p in task.network.parameters())
     if data is None:
         return replace(record, counts={"parameters": parameters})
@@ -275,13 +279,21 @@ def device(trainer: Any) -> dict[str, Any]:
     return {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
 
 
-def report(record: Record, trainer: Any, pictures: list[Path]) -> None:
+def report(record: Record, config: DictConfig, task: Any, trainer: Any) -> None:
     """Shows the scores on the terminal and the dashboards, and there the pictures too."""
     from titans.tasks import finish
 
     show(record)
     for logger in trainer.loggers:
-        finish(logger, record.scores, record.counts, pictures)
+        finish(
+            logger,
+            record.scores,
+            record.counts,
+            tokens=task.tokens_seen,
+            pictures=sorted(Path(config.output_dir).glob("*.png")),
+            checkpoint=None if config.evaluate_only else last(config),
+            failed=record.status == FAILED,
+        )
 
 
 if __name__ == "__main__":

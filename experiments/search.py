@@ -5,7 +5,6 @@ trials of a search leave their validation errors in one folder, and each compare
 """
 
 import json
-import os
 import warnings
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import optuna
 from hydra.core.hydra_config import HydraConfig
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from experiments.sweep import NAME, digest
+from experiments.sweep import digest, shared
 
 # So many trials, and so many validations of each, are heard out before any is stopped.
 HEARD_OUT = 3
@@ -21,9 +20,8 @@ HEARD_OUT = 3
 
 def this_run(resumed: bool) -> "Trial":
     """This run as a trial of its sweep; one that is resumed has validation errors from before."""
-    hydra = HydraConfig.get()
-    folder = Path(hydra.sweep.dir, "searches", os.environ[NAME])
-    return Trial(folder / f"{digest(hydra.runtime.output_dir)}.json", resumed)
+    own = digest(HydraConfig.get().runtime.output_dir)
+    return Trial(shared() / "trials" / f"{own}.json", resumed)
 
 
 class Trial:

@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.compare import SURROUNDINGS
 
-# Jobs are other processes, some on other machines: all inherit the environment.
-NAME = "TITANS_SWEEP"
+# The folder that the runs of a sweep share. Some are processes on other machines: all inherit it.
+SHARED = "TITANS_SWEEP"
 
 
 def digest(text: str) -> str:
@@ -43,14 +43,15 @@ class Sweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """The same command is the same sweep when it is started again."""
-        os.environ[NAME] = name(config.hydra.overrides.task)
-        rmtree(_folder(config.hydra), ignore_errors=True)
+        place = Path(config.hydra.sweep.dir, "sweeps", name(config.hydra.overrides.task))
+        os.environ[SHARED] = str(place.absolute())
+        rmtree(shared() / "failed", ignore_errors=True)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Exits with status 1 where a run failed."""
         failures = [
             Failure(**json.loads(path.read_text(encoding="utf-8")))
-            for path in sorted(_folder(config.hydra).glob("*.json"), key=lambda p: int(p.stem))
+            for path in sorted((shared() / "failed").glob("*.json"), key=lambda p: int(p.stem))
         ]
         if not failures:
             return
@@ -64,6 +65,11 @@ class Sweep(Callback):
 def sweeping() -> bool:
     """Whether this run is one of a sweep."""
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def shared() -> Path:
+    """The folder that the runs of this sweep share."""
+    return Path(os.environ[SHARED])
 
 
 def name(overrides: list[str]) -> str:
@@ -80,10 +86,6 @@ def note_failure(error: BaseException) -> None:
     message = str(error).partition("\n")[0] or type(error).__name__
     log = Path(hydra.runtime.output_dir, f"{hydra.job.name}.log")
     failure = Failure(list(hydra.overrides.task), message, os.path.relpath(log))
-    folder = _folder(hydra)
+    folder = shared() / "failed"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{hydra.job.num}.json").write_text(json.dumps(asdict(failure)), encoding="utf-8")
-
-
-def _folder(hydra: Any) -> Path:
-    return Path(hydra.sweep.dir, "failed", os.environ[NAME])
