@@ -6,7 +6,6 @@ import sys
 import time
 import warnings
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.beside import listed, number, show
 from experiments.overrides import check_options, check_types
+from experiments.planned import identity, known, planned
 from experiments.provenance import commit, machine, versions
-from experiments.record import FAILED, FINISHED, Record, read_all, unfinished
-from experiments.recorded import recorded
+from experiments.record import FAILED, FINISHED, Record, unfinished
 from experiments.sweep import note_failure, sweeping
-from experiments.table import HERE, load, names, selecting
 
 log = logging.getLogger("titans")
 RECORD_NOTE = "record.txt"
@@ -42,7 +40,7 @@ def main(config: DictConfig) -> float | None:
     """
     try:
         check(config)
-        there = known(config) if sweeping() else None
+        there = known(config, last(config)) if sweeping() else None
         if there:
             log.info("Recorded already, and skipped (unless rerun=true): %s", there.file_name)
             return there.scores.get(VALIDATION)
@@ -62,19 +60,6 @@ def main(config: DictConfig) -> float | None:
         # The other runs of the sweep go on.
         note_failure(error)
         return None
-
-
-def known(config: DictConfig) -> Record | None:
-    """The record that makes a run of a sweep needless; a run that was cut is told to go on."""
-    # What trains nothing measures speed, which another machine's record is no measure of.
-    if config.rerun or config.evaluate_only or config.task.data is None:
-        return None
-    tables = [load(HERE / name) for name in names()]
-    there = recorded(planned(config), read_all(config.records)[0], tables)
-    config.resume = there is None and last(config).is_file()
-    if config.resume:
-        log.info("Goes on from %s", os.path.relpath(last(config)))
-    return there
 
 
 def check(config: DictConfig) -> None:
@@ -167,25 +152,6 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             raise
         cause = error.__cause__ if isinstance(error, InstantiationException) else None
         raise Halted(str(cause or error)) from error
-
-
-def identity(config: DictConfig) -> dict[str, Any]:
-    """What a run is: kept in its checkpoints and its record."""
-    chosen = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
-    return {
-        "choices": {group: str(option) for group, option in chosen.items() if "@" not in group},
-        "overrides": [str(o) for o in HydraConfig.get().overrides.task],
-        "seed": config.seed,
-    }
-
-
-def planned(config: DictConfig) -> Record:
-    """The record of a run that begins now."""
-    return Record(
-        **identity(config),
-        settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
 
 
 def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> Record:

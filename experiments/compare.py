@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from math import sqrt
@@ -49,13 +49,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Block:
-    """Runs of one scale, one budget and, where it matters, one machine; and what they fill."""
+    """Runs of one scale, one budget, one protocol and, where it matters, one machine."""
 
     scale: str
     tokens: float | None
     records: tuple[Record, ...]
     scores: Mapping[Cell, Score]
     machine: str = ""
+    protocol: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Comparison:
 
     Attributes:
         paper: Cells measured at the paper's scale.
-        reduced: Every other scale and budget, each apart.
+        reduced: Every other scale and budget, each apart; and those of the other protocols.
         changed: Runs whose overrides left the recipe; shown nowhere as a score.
         failed: Runs that did not finish; shown nowhere as a score.
         recipe: Runs that finished and kept the recipe; what they lack for a cell is missing.
@@ -114,18 +115,28 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     prompts counts, and of these the one that started last (of one run written twice, the longer);
     different seeds give mean and deviation.
     """
+    records = list(records)
+    apart = [compare(protocol, records) for protocol in table.protocols]
+    elsewhere = {r.digest for it in apart for r in (*it.recipe, *it.changed, *it.failed)}
     keys = sorted(table.selects - {"scale"})
     wanted = {_wanted(cell, keys) for cell in table.measurable}
-    relevant = [record for record in records if selection(record, keys) in wanted]
+    relevant = [
+        record
+        for record in records
+        if selection(record, keys) in wanted and record.digest not in elsewhere
+    ]
     finished = [record for record in relevant if record.status == FINISHED]
     recipe = [record for record in finished if not recipe_changes(table, record)]
     at_scale = [record for record in recipe if record.choices.get("scale") in table.paper_scale]
     return Comparison(
         table=table,
         paper=_block("", None, table, keys, at_scale, exact=True),
-        reduced=_reduced(table, keys, recipe),
-        changed=tuple(record for record in finished if recipe_changes(table, record)),
-        failed=tuple(record for record in relevant if record.status != FINISHED),
+        reduced=_reduced(table, keys, recipe)
+        + tuple(replace(b, protocol=it.table.title) for it in apart for b in it.reduced),
+        changed=tuple(record for record in finished if recipe_changes(table, record))
+        + tuple(record for it in apart for record in it.changed),
+        failed=tuple(record for record in relevant if record.status != FINISHED)
+        + tuple(record for it in apart for record in it.failed),
         recipe=tuple(recipe),
     )
 

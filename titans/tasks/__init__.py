@@ -1,6 +1,7 @@
 """Objectives as LightningModules, and what training them needs."""
 
 from titans.tasks.checkpoint import Checkpoint, load_checkpoint
+from titans.tasks.classify import Classify
 from titans.tasks.dashboard import finish, wandb_logger
 from titans.tasks.forecast import Forecast
 from titans.tasks.hopeless import StopWhereHopeless
@@ -11,6 +12,7 @@ from titans.tasks.task import DivergedError, Task
 
 __all__ = [
     "Checkpoint",
+    "Classify",
     "DivergedError",
     "Forecast",
     "NextToken",
