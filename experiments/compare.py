@@ -15,7 +15,7 @@ from experiments.table import CONF, Cell, Table, command
 
 # Where a run happens and what it leaves behind; `hardware` changes speed, not the mathematics.
 SURROUNDINGS = frozenset(
-    {"seed", "hardware", "logger", "hydra", "output_dir", "records", "name", "resume"}
+    {"seed", "hardware", "logger", "hydra", "output_dir", "records", "name", "resume", "rerun"}
     | {"checkpoint_every", "evaluate_only"}
 )
 
@@ -104,7 +104,7 @@ class Comparison:
         for run in _runs(self.table, cell):
             keys = sorted(run)
             there = (r for r in self.recipe if r.seed == 0 and set(cell.scores) <= set(r.scores))
-            if tuple(run[key] for key in keys) not in {_selection(r, keys) for r in there}:
+            if tuple(run[key] for key in keys) not in {selection(r, keys) for r in there}:
                 yield command(run)
 
 
@@ -123,7 +123,7 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     relevant = [
         record
         for record in records
-        if _selection(record, keys) in wanted and record.digest not in elsewhere
+        if selection(record, keys) in wanted and record.digest not in elsewhere
     ]
     finished = [record for record in relevant if record.status == FINISHED]
     recipe = [record for record in finished if not recipe_changes(table, record)]
@@ -165,7 +165,8 @@ def _runs(table: Table, cell: Cell) -> list[dict[str, str]]:
     return [{**cell.run, **dict(chosen)} for chosen in product(*averaged)]
 
 
-def _selection(record: Record, keys: Sequence[str]) -> Selection:
+def selection(record: Record, keys: Sequence[str]) -> Selection:
+    """What a record has under each key of `keys`: a choice, or a setting where it is dotted."""
     return tuple(str((record.settings if "." in key else record.choices).get(key)) for key in keys)
 
 
@@ -212,7 +213,7 @@ def _block(
     ordered = sorted(records, key=lambda record: (record.when, record.seconds))
     by_selection: dict[Selection, list[Record]] = defaultdict(list)
     for record in ordered:
-        by_selection[_selection(record, keys)].append(record)
+        by_selection[selection(record, keys)].append(record)
     scores: dict[Cell, Score] = {}
     used: dict[str, Record] = {}
     for cell in table.measurable:
@@ -232,7 +233,7 @@ def _whole(table: Table, cell: Cell, records: Iterable[Record]) -> list[list[Rec
     wanted = [tuple(run[key] for key in keys) for run in _runs(table, cell)]
     by_seed: dict[int, dict[Selection, Record]] = defaultdict(dict)
     for record in records:
-        by_seed[record.seed][_selection(record, keys)] = record
+        by_seed[record.seed][selection(record, keys)] = record
     return [
         [found[selection] for selection in wanted]
         for found in by_seed.values()

@@ -4,6 +4,7 @@ from titans.tasks.checkpoint import Checkpoint, load_checkpoint
 from titans.tasks.classify import Classify
 from titans.tasks.dashboard import finish, wandb_logger
 from titans.tasks.forecast import Forecast
+from titans.tasks.hopeless import StopWhereHopeless
 from titans.tasks.next_token import NextToken
 from titans.tasks.optimization import cosine, decayed_apart
 from titans.tasks.progress import ProgressBar
@@ -16,6 +17,7 @@ __all__ = [
     "Forecast",
     "NextToken",
     "ProgressBar",
+    "StopWhereHopeless",
     "Task",
     "cosine",
     "decayed_apart",
