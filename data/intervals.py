@@ -4,7 +4,7 @@ import csv
 import gzip
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -38,6 +38,12 @@ class Interval:
 
     def __len__(self) -> int:
         return self.end - self.start
+
+    def along(self, begin: int, end: int) -> "Interval":
+        """Return a stretch of it, counted from where its strand begins."""
+        if self.strand == "-":
+            begin, end = len(self) - end, len(self) - begin
+        return replace(self, start=self.start + begin, end=self.start + end)
 
 
 def read_bed(path: str | Path) -> list[Interval]:

@@ -119,7 +119,7 @@ def test_another_process_opens_the_file_anew(tmp_path: Path) -> None:
         (b">one\nACGT\n\nACGT\n", ["line 3"]),
         (b">on\xff\nACGT\n", ["line 1"]),
     ],
-    ids="empty headless binary gap protein twice nameless uneven blank not-UTF-8".split(),
+    ids=str,
 )
 def test_what_is_no_fasta_is_refused_at_its_line(
     tmp_path: Path, cache: Path, content: bytes, named: list[str]
