@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from data import haystack
-from data.curriculum import check_curriculum, length_at
 from data.prompt import IGNORED, Encode, Haystack, Tokens, Writer
 from data.steps import StepsFrom
 from data.tokenizer import FOLDER, load_tokenizer
@@ -79,7 +78,7 @@ class NeedleBatches(Dataset[Batch]):
 
     def length(self, step: int) -> int:
         """Return the longest length of an optimiser step; a prompt may be shorter."""
-        return length_at(self.curriculum, step)
+        return max((start, length) for length, start in self.curriculum.items() if start <= step)[1]
 
 
 def _stack(rows: Sequence[Tokens], time: int, fill: int) -> Tensor:
@@ -193,3 +192,14 @@ def check_needles(needles: Mapping[str, float]) -> dict[str, float]:
     if not chosen:
         raise ValueError("No needle has a weight above zero: set one in task.needles.")
     return chosen
+
+
+def check_curriculum(curriculum: Mapping[int, int], longest: int) -> dict[int, int]:
+    """Return length -> first step, no length above `longest`, one of them from step 0."""
+    starts: dict[int, int] = {}
+    for length, step in curriculum.items():
+        cut = min(int(length), longest)
+        starts[cut] = min(int(step), starts.get(cut, int(step)))
+    if 0 not in starts.values():
+        raise ValueError(f"The curriculum {starts} names no length for step 0.")
+    return starts

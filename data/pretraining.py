@@ -1,6 +1,6 @@
 """Windows of a genome for next-nucleotide prediction, as HyenaDNA is pre-trained."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from data.curriculum import check_curriculum, length_at
 from data.genome import Genome
 from data.genome_package import escherichia_coli
 from data.genome_parts import PARTS, divide, pieces
@@ -21,10 +20,20 @@ from data.prompt import IGNORED
 from data.steps import StepsFrom
 
 Batch = dict[str, Tensor]
+Stages = Sequence[Sequence[int]]
 # Draws of one window until it holds a known nucleotide.
 DRAWS = 100
 # Nucleotides that are in memory at a time where a whole part is read.
 PIECE = 2**22
+
+
+def length_at(step: int, stages: Stages, longest: int) -> int:
+    """Return the length of an optimiser step's windows: of its stage, and of none the longest."""
+    for length, steps in stages:
+        if step < steps:
+            return length
+        step -= steps
+    return longest
 
 
 def questions(sequences: Sequence[Tensor]) -> Batch:
@@ -47,15 +56,17 @@ class NucleotideBatches(Dataset[Batch]):
         self,
         genome: Genome,
         intervals: Sequence[Interval],
-        curriculum: Mapping[int, int],
         *,
+        length: int,
+        curriculum: Stages,
         batch: int,
         reverse_complement: bool,
         seed: int,
         rank: int = 0,
         accumulate: int = 1,
     ) -> None:
-        self.genome, self.intervals, self.curriculum = genome, intervals, curriculum
+        self.genome, self.intervals = genome, intervals
+        self.length, self.curriculum = length, curriculum
         self.batch, self.reverse_complement = batch, reverse_complement
         self.seed, self.rank, self.accumulate = seed, rank, accumulate
         self.sizes = np.array([len(interval) for interval in intervals])
@@ -67,7 +78,7 @@ class NucleotideBatches(Dataset[Batch]):
             ValueError: nothing but unknown nucleotides was drawn.
         """
         rng = np.random.default_rng([self.seed, step, self.rank])
-        length = length_at(self.curriculum, step // self.accumulate)
+        length = length_at(step // self.accumulate, self.curriculum, self.length)
         # Each window is as likely as another; a shorter interval is a window.
         starts = np.maximum(1, self.sizes - length + 1).cumsum()
         return questions([self._window(starts, length, rng) for _ in range(self.batch)])
@@ -95,8 +106,8 @@ class NucleotideData(LightningDataModule):
         fasta: a FASTA file; None for E. coli 536, which a Debian package ships.
         bed: a BED file of intervals, see `data.genome_parts.divide`; None for all contigs.
         block: nucleotides in a block, where no name in `bed` says what part an interval is of.
-        curriculum: length of a window -> the optimiser step at which it starts.
-        length: the longest window; lengths above it are cut to it, and scoring reads such windows.
+        length: nucleotides of a window; scoring reads such windows.
+        curriculum: stages before that: the length of a window, and for how many optimiser steps.
         batch: windows of a step, at every length.
         reverse_complement: whether every other window, by chance, is read on the other strand.
         order: of the Markov model beside which a network is scored.
@@ -114,8 +125,8 @@ class NucleotideData(LightningDataModule):
         fasta: str | Path | None = None,
         bed: str | Path | None = None,
         block: int = 100_000,
-        curriculum: Mapping[int, int] | None = None,
-        length: int = 1024,
+        length: int = 512,
+        curriculum: Stages = (),
         batch: int = 16,
         reverse_complement: bool = True,
         order: int = 4,
@@ -124,9 +135,14 @@ class NucleotideData(LightningDataModule):
         workers: int = 0,
     ) -> None:
         super().__init__()
-        self.curriculum = check_curriculum(curriculum or {length: 0}, length)
-        if min(*self.curriculum, length, batch) < 2:
-            raise ValueError("task.length, task.curriculum and task.batch are 2 or more")
+        if length < 2 or batch < 1:
+            raise ValueError("task.length is 2 or more, and task.batch 1 or more")
+        if not all(len(s) == 2 and 2 <= s[0] <= length and s[1] >= 0 for s in curriculum):
+            raise ValueError(
+                f"task.curriculum is {curriculum}, and should list stages [length, steps] of "
+                f"lengths from 2 to task.length={length}"
+            )
+        self.curriculum = curriculum
         self.fasta, self.bed, self.block, self.length = fasta, bed, block, length
         self.batch, self.reverse_complement = batch, reverse_complement
         self.markov = Markov(order)
@@ -195,7 +211,8 @@ class NucleotideData(LightningDataModule):
         batches = NucleotideBatches(
             self.genome,
             self.parts["train"],
-            self.curriculum,
+            length=self.length,
+            curriculum=self.curriculum,
             batch=self.batch,
             reverse_complement=self.reverse_complement,
             seed=self.seed,

@@ -33,9 +33,15 @@ def fasta(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def batches(fasta: Path, **settings: object) -> NucleotideBatches:
-    chosen = {"batch": 5, "reverse_complement": True, "seed": 0} | settings
+    chosen = {
+        "length": 32,
+        "curriculum": [[8, 3]],
+        "batch": 5,
+        "reverse_complement": True,
+        "seed": 0,
+    }
     intervals = [Interval("one", 0, 400), Interval("one", 600, 1000), Interval("two", 0, 10)]
-    return NucleotideBatches(Genome(fasta), intervals, {8: 0, 32: 3}, **chosen)  # type: ignore[arg-type]
+    return NucleotideBatches(Genome(fasta), intervals, **(chosen | settings))  # type: ignore[arg-type]
 
 
 def texts(batch: dict[str, Tensor]) -> list[str]:
@@ -70,6 +76,9 @@ def test_windows_are_stretches_of_either_strand(fasta: Path) -> None:
 def test_lengths_follow_the_curriculum(fasta: Path) -> None:
     lengths = [batches(fasta)[step]["tokens"].shape for step in range(6)]
     assert lengths == [(5, 8)] * 3 + [(5, 32)] * 3
+    assert batches(fasta, curriculum=[])[0]["tokens"].shape == (5, 32)
+    twice = batches(fasta, curriculum=[[8, 1], [4, 2], [8, 0]])
+    assert [twice[step]["tokens"].shape[1] for step in range(4)] == [8, 4, 4, 32]
     halved = batches(fasta, accumulate=2)
     assert [halved[part]["tokens"].shape[1] for part in (5, 6)] == [8, 32]
 
@@ -88,7 +97,13 @@ def test_a_window_of_unknown_nucleotides_alone_is_drawn_again(fasta: Path) -> No
     def first(start: int) -> dict[str, Tensor]:
         intervals = [Interval("one", start, 130)]
         return NucleotideBatches(
-            Genome(fasta), intervals, {4: 0}, batch=40, reverse_complement=True, seed=0
+            Genome(fasta),
+            intervals,
+            length=4,
+            curriculum=[],
+            batch=40,
+            reverse_complement=True,
+            seed=0,
         )[0]
 
     assert ((first(96)["targets"] != IGNORED).sum(1) > 0).all()
@@ -149,7 +164,8 @@ def test_no_window_leaves_its_part(fasta: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"curriculum": {8: 5}}, "step 0"),
+        ({"curriculum": [[8]]}, "task.curriculum"),
+        ({"curriculum": [[1024, 5]]}, "task.length=512"),
         ({"length": 1}, "task.length"),
         ({"batch": 0}, "task.batch"),
         ({"order": -1}, "order"),
