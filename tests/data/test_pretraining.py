@@ -93,6 +93,15 @@ def test_a_batch_is_a_function_of_seed_step_and_rank(fasta: Path) -> None:
         assert not torch.equal(ours[4]["tokens"], other["tokens"])
 
 
+def test_processes_that_prepare_batches_read_the_same(fasta: Path) -> None:
+    def run(workers: int) -> list[Tensor]:
+        data = NucleotideData(fasta=fasta, block=50, length=64, steps=40, workers=workers)
+        data.setup()
+        return [batch["tokens"] for batch in data.train_dataloader()]
+
+    assert all(torch.equal(*pair) for pair in zip(run(0), run(2), strict=True))
+
+
 def test_a_window_of_unknown_nucleotides_alone_is_drawn_again(fasta: Path) -> None:
     def first(start: int) -> dict[str, Tensor]:
         intervals = [Interval("one", start, 130)]
