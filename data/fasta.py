@@ -16,6 +16,11 @@ from data.nucleotides import LETTERS
 from data.store import cache_folder
 
 MAGIC = b"\x1f\x8b"
+# bgzip's files are gzips one behind the other, which may be cut off between two; this is the last.
+BLOCK, LAST_BLOCK = (
+    b"BC\x02\x00",
+    bytes.fromhex("1f8b08040000000000ff0600424302001b0003") + bytes(9),
+)
 log = logging.getLogger(__name__)
 
 
@@ -94,6 +99,13 @@ def _check(path: Path, name: Path) -> None:
 
 def _decompress(path: Path, new: Path) -> None:
     log.info("decompressing %s into %s, once", path, new.parent)
+    with path.open("rb") as packed:
+        blocks = packed.read(16)[12:] == BLOCK
+        packed.seek(-min(len(LAST_BLOCK), path.stat().st_size), os.SEEK_END)
+        if blocks and packed.read() != LAST_BLOCK:
+            raise ValueError(
+                f"{path} is a truncated or damaged bgzip (no last block): get it again"
+            )
     try:
         with gzip.open(path) as packed, new.open("wb") as file:
             shutil.copyfileobj(packed, file, 2**20)

@@ -62,6 +62,7 @@ def read_bed(path: str | Path) -> list[Interval]:
         if len(fields) < 3:
             raise ValueError(f"{path}, line {number}: {len(fields)} columns instead of 3 or more")
         name, strand = (fields[at] if len(fields) > at else "" for at in (3, 5))
+        name = "" if name == "." else name
         place = f"{path}, line {number}"
         intervals.append(_interval(fields[0], fields[1], fields[2], strand, name, place))
     if not intervals:

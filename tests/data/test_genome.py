@@ -5,6 +5,8 @@ import gzip
 import io
 import os
 import pickle
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,21 @@ def test_a_truncated_gzip_is_refused_and_leaves_nothing(tmp_path: Path, cache: P
         with pytest.raises(ValueError, match=rf"{name}\.fa\.gz is a truncated or damaged gzip"):
             Genome(path)
     assert not list(cache.iterdir())
+
+
+def test_a_bgzip_that_ends_between_two_blocks_is_refused(tmp_path: Path) -> None:
+    content = written(tmp_path / "some.fa").read_bytes()
+    compressor = zlib.compressobj(wbits=-15)
+    body = compressor.compress(content) + compressor.flush()
+    size = 18 + len(body) + 8
+    head = b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff\x06\x00BC\x02\x00" + struct.pack("<H", size - 1)
+    block = head + body + struct.pack("<II", zlib.crc32(content), len(content))
+    path = tmp_path / "some.fa.gz"
+    path.write_bytes(block + fasta.LAST_BLOCK)
+    assert Genome(path).letters(Interval("one", 0, 8)) == "ACGTTGCA"
+    path.write_bytes(block)
+    with pytest.raises(ValueError, match=r"some\.fa\.gz is a truncated or damaged bgzip"):
+        Genome(path)
 
 
 def test_a_full_disk_is_said(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

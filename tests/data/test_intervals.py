@@ -68,14 +68,14 @@ def test_a_bed_file_with_and_without_its_optional_columns(tmp_path: Path) -> Non
     path = tmp_path / "some.bed"
     path.write_text(
         "# made up\ntrack name=x\nbrowser position one\n\n"
-        "one\t0\t4\none\t4\t8\ttrain\r\none 8 9 test 0 -\none\t9\t10\tvalid\t0\t.\n",
+        "one\t0\t4\none\t4\t8\ttrain\r\none 8 9 test 0 -\none\t9\t10\t.\t0\t.\n",
         encoding="ascii",
     )
     assert read_bed(path) == [
         Interval("one", 0, 4, "+", "", f"{path}, line 5"),
         Interval("one", 4, 8, "+", "train", f"{path}, line 6"),
         Interval("one", 8, 9, "-", "test", f"{path}, line 7"),
-        Interval("one", 9, 10, "+", "valid", f"{path}, line 8"),
+        Interval("one", 9, 10, "+", "", f"{path}, line 8"),
     ]
 
 
