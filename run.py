@@ -29,6 +29,7 @@ RECORD_NOTE = "record.txt"
 OmegaConf.register_new_resolver(
     "digest", lambda text: sha256(text.encode()).hexdigest()[:8] if text else "default"
 )
+OmegaConf.register_new_resolver("divide", lambda whole, part: max(1, int(whole) // int(part)))
 
 
 class Halted(Exception):
