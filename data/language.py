@@ -1,11 +1,15 @@
 """Language modelling: batches of packed documents, as many tokens a step on any hardware."""
 
+import logging
+
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from data.packing import Batch, PackedBatches
 from data.steps import StepsFrom
 from data.text import Text
+
+log = logging.getLogger(__name__)
 
 
 class LanguageData(LightningDataModule):
@@ -62,6 +66,10 @@ class LanguageData(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Tokenise or verify the shards, and have the trainer accumulate a step."""
         self.stream = self.text.stream("train")
+        if not self.trainer:
+            # Once, before a trainer is attached.
+            held_out = self.text.manifest.tokens("validation")
+            log.info("text: %s, %d tokens, %d held out", self.text.name, len(self.stream), held_out)
         if self.trainer:
             self.trainer.accumulate_grad_batches = self.accumulation(self.trainer.world_size)
 

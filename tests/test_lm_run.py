@@ -193,3 +193,21 @@ def test_a_damaged_shard_is_refused_before_anything_is_trained(
     assert done.code == 2
     assert str(shard) in done.said
     assert not (tmp_path / "losses.txt").exists()
+
+
+@pytest.mark.parametrize("arguments", [["task=lm"], ["experiment=language", "scale=340m"]], ids=len)
+def test_a_dry_run_spends_nothing(tmp_path: Path, arguments: list[str]) -> None:
+    places = [f"hydra.run.dir={tmp_path}/run", f"records={tmp_path}/records"]
+    done = subprocess.run(
+        [sys.executable, "run.py", "model=transformer", "dry_run=true", *arguments, *places],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "TITANS_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    words = ["parameters", "tokens", "steps", "accumulation", "weights", "state", "activations"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [*words, "operations", "time"]
+    assert not list((tmp_path / "records").glob("*.json"))
+    assert not (tmp_path / "cache").exists()

@@ -4,12 +4,13 @@ import io
 import logging
 import struct
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from data import bible, brown, wikipedia
-from data.english import SAMPLE, SOURCES, English
+from data.english import SAMPLE, SOURCES, English, available
 from data.packages import AbsentError, Package
 from data.text import Text
 from data.text_files import TextFiles
@@ -100,7 +101,7 @@ def test_the_sample_has_chapters_to_hold_out() -> None:
 
 
 @pytest.fixture
-def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
+def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[set[str]]:
     """The clients that are missing."""
     clients = {"npm", "pip", "apt-get"}
 
@@ -109,9 +110,11 @@ def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
             raise AbsentError(f"there is no {package.client} here")
         return tmp_path
 
+    available.cache_clear()
     monkeypatch.setattr(Package, "fetch", fetch)
     monkeypatch.setenv("TITANS_CACHE", str(tmp_path / "cache"))
-    return clients
+    yield clients
+    available.cache_clear()
 
 
 def test_without_any_client_the_sample_is_used_and_said(
@@ -135,7 +138,7 @@ def test_what_can_be_fetched_is_used_and_said(
     assert english.name == "brown"
     assert english.description["packages"].keys() == {"brown"}
     assert "no wikipedia" in caplog.text
-    assert "corpus: brown" in caplog.text
+    assert "no bible" in caplog.text
 
 
 @pytest.mark.parametrize("found", ["another file", None])

@@ -5,7 +5,17 @@ from titans.evals.generate import generate
 from titans.evals.needle import Needle
 from titans.evals.ngram import NGram
 from titans.evals.perplexity import Perplexity
+from titans.evals.plan import Plan
 from titans.evals.score import Score
 from titans.evals.throughput import Throughput
 
-__all__ = ["ForecastError", "NGram", "Needle", "Perplexity", "Score", "Throughput", "generate"]
+__all__ = [
+    "ForecastError",
+    "NGram",
+    "Needle",
+    "Perplexity",
+    "Plan",
+    "Score",
+    "Throughput",
+    "generate",
+]
