@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 QUIET := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint bench bench-baselines report sizes clean
+.PHONY: help setup run test test-all lint bench bench-baselines report dashboard sizes clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -35,6 +35,11 @@ lint: setup ## Check form, types and layers
 
 report: setup ## Rewrite the tables and experiments/report.html from the records
 	$(PY) -m experiments report
+
+dashboard: setup ## Open the runs of the latest sweep in this terminal
+	@latest=$$(ls -td outputs/sweeps/*/wandb 2>/dev/null | head -n 1); \
+	if [ -z "$$latest" ]; then echo "No sweep was logged: python run.py -m experiment=table2"; exit 1; fi; \
+	$(VENV)/bin/wandb leet "$$latest"
 
 bench: setup ## Measure the memory against the machine and titans-pytorch (minutes, idle machine)
 	$(PY) -m pip install -q -c constraints.txt -e '.[peers]'

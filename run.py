@@ -8,30 +8,25 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.beside import listed, number, show
 from experiments.overrides import check_options, check_types
+from experiments.planned import identity, known, planned
 from experiments.provenance import commit, machine, versions
 from experiments.record import FAILED, FINISHED, Record, unfinished
-from experiments.table import selecting
+from experiments.sweep import note_failure, sweeping
 
 log = logging.getLogger("titans")
 RECORD_NOTE = "record.txt"
-OmegaConf.register_new_resolver(
-    "digest", lambda text: sha256(text.encode()).hexdigest()[:8] if text else "default"
-)
-OmegaConf.register_new_resolver("divide", lambda whole, part: max(1, int(whole) // int(part)))
+VALIDATION = "validation/error"
 
 
 class Halted(Exception):
@@ -39,24 +34,37 @@ class Halted(Exception):
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="run")
-def main(config: DictConfig) -> None:
-    """Runs one command; says in a line what was wrong with it, if something was."""
+def main(config: DictConfig) -> float | None:
+    """Runs one command; says in a line what was wrong with it, if something was.
+
+    Returns:
+        What a search makes small: the validation error of a trial.
+    """
     try:
         check(config)
         if config.dry_run:
             plan(config)
-            return
+            return None
+        there = known(config, last(config)) if sweeping() else None
+        if there:
+            log.info("Recorded already, and skipped (unless rerun=true): %s", there.file_name)
+            return there.scores.get(VALIDATION)
         # Torch and Lightning take seconds to import: a wrong command is refused before.
-        run(config, *build(config))
+        return run(config, *build(config)).scores.get(VALIDATION)
     except KeyboardInterrupt as error:
         log.error("%s", str(error) or "Interrupted: what was scored by now is in the record.")
         sys.exit(130)
-    except (Halted, OSError) as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+    except Exception as error:
+        expected = isinstance(error, Halted | OSError)
+        if not (expected or sweeping()):
             raise
         mend = ": mend that, and go on with resume=true" if isinstance(error, OSError) else ""
-        log.error("%s%s", error, mend)
-        sys.exit(2)
+        log.error("%s%s", error, mend, exc_info=not expected)
+        if not sweeping():
+            sys.exit(2)
+        # The other runs of the sweep go on.
+        note_failure(error)
+        return None
 
 
 def check(config: DictConfig) -> None:
@@ -93,7 +101,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
 
     from titans.memory import compile_chunks
     from titans.ops import kernels
-    from titans.tasks import Checkpoint, ProgressBar, load_checkpoint
+    from titans.tasks import Checkpoint, ProgressBar, StopWhereHopeless, load_checkpoint
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
@@ -113,26 +121,36 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             run=identity(config)
             | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
         )
+        callbacks = [Checkpoint(last(config), config.checkpoint_every), ProgressBar()]
         data, evaluations = make(config.task.data), make(config.task.evaluations)
-        trainer = Trainer(
-            **OmegaConf.to_container(config.hardware.trainer, resolve=True),
-            max_steps=0 if data is None else data.steps,
-            # Lightning counts an interrupted epoch as done; the sampler knows the step.
-            max_epochs=-1,
-            gradient_clip_val=config.task.get("gradient_clip", 1.0),
-            callbacks=[Checkpoint(last(config), config.checkpoint_every), ProgressBar()],
-            logger=make(config.logger) or False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            log_every_n_steps=10,
-        )
+        if config.search:
+            from experiments.search import this_run
+
+            if not hasattr(task, "best_error"):
+                log.error("This task has no validation part, without which nothing is searched.")
+                sys.exit(2)
+            callbacks.append(StopWhereHopeless(this_run(config.resume).hopeless))
+            evaluations = {}
         if config.evaluate_only:
             task.restore(load_checkpoint(config.evaluate_only))
         elif config.resume:
             task.on_load_checkpoint(load_checkpoint(last(config)))
         if data is not None:
             data.setup()
+        # Last, as it opens the logger: what is refused before leaves none behind.
+        trainer = Trainer(
+            **OmegaConf.to_container(config.hardware.trainer, resolve=True),
+            max_steps=0 if data is None else data.steps,
+            # Lightning counts an interrupted epoch as done; the sampler knows the step.
+            max_epochs=-1,
+            gradient_clip_val=config.task.get("gradient_clip", 1.0),
+            callbacks=callbacks,
+            logger=make(config.logger) or False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            log_every_n_steps=10,
+        )
         return task, data, evaluations, trainer
 
 
@@ -157,33 +175,21 @@ def plan(config: DictConfig) -> None:
 
     make = partial(hydra.utils.instantiate, _convert_="all")
     with refusals():
-        data, planned = make(config.task.data), make(config.task.plan)
-        accumulate = data.accumulation(planned.devices)
+        data, it = make(config.task.data), make(config.task.plan)
+        accumulate = data.accumulation(it.devices)
         with FakeTensorMode():
             network = make(config.task.network)
-        for line in planned.lines(network, accumulate):
+        for line in it.lines(network, accumulate):
             print(line)
 
 
-def identity(config: DictConfig) -> dict[str, Any]:
-    """What a run is: kept in its checkpoints and its record."""
-    chosen = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
-    return {
-        "choices": {group: str(option) for group, option in chosen.items() if "@" not in group},
-        "overrides": [str(o) for o in HydraConfig.get().overrides.task],
-        "seed": config.seed,
-    }
-
-
-def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> None:
+def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> Record:
     """Trains or loads, scores, and writes the record as scores come in."""
     from titans.evals.measure import high_water
 
     began = time.monotonic()
-    record = Record(
-        **identity(config),
-        settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    record = replace(
+        planned(config),
         commit=commit(),
         versions=versions(),
         machine=machine(**device(trainer)),
@@ -217,8 +223,9 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
             counts=record.counts | peak,
             seconds=round(time.monotonic() - began, 1),
         )
-        report(record, trainer, sorted(Path(config.output_dir).glob("*.png")))
+        report(record, config, task, trainer)
         print(keep(record, config, path))
+    return record
 
 
 def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
@@ -232,8 +239,10 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
     """Trains, or loads what `evaluate_only` names; returns the record of what there is now."""
     from titans.tasks import DivergedError
 
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
     for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+        # The options by name, too: dashboards group by them.
+        logger.log_hyperparams(resolved | {"choices": identity(config)["choices"]})
     parameters = sum(p.numel() for p in task.network.parameters())
     if data is None:
         return replace(record, counts={"parameters": parameters})
@@ -246,13 +255,14 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
             trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
         except DivergedError as error:
             raise Halted(str(error)) from error
-        if trainer.global_step < trainer.max_steps and not task.settled:
+        hopeless = any(getattr(callback, "stopped", False) for callback in trainer.callbacks)
+        if trainer.global_step < trainer.max_steps and not (task.settled or hopeless):
             # Ctrl-C and SIGTERM end the training after a step, and not with an exception.
-            raise KeyboardInterrupt(
-                f"Stopped at step {trainer.global_step}; the same command with resume=true goes on."
-            )
+            again = "the same command" + ("" if sweeping() else " with resume=true")
+            raise KeyboardInterrupt(f"Stopped at step {trainer.global_step}; {again} goes on.")
         log.info("checkpoint: %s", os.path.relpath(last(config)))
-    return replace(record, counts={"parameters": parameters, **task.counts})
+    found = {VALIDATION: float(task.best_error)} if config.search else {}
+    return replace(record, scores=found, counts={"parameters": parameters, **task.counts})
 
 
 def device(trainer: Any) -> dict[str, Any]:
@@ -264,13 +274,21 @@ def device(trainer: Any) -> dict[str, Any]:
     return {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
 
 
-def report(record: Record, trainer: Any, pictures: list[Path]) -> None:
+def report(record: Record, config: DictConfig, task: Any, trainer: Any) -> None:
     """Shows the scores on the terminal and the dashboards, and there the pictures too."""
     from titans.tasks import finish
 
     show(record)
     for logger in trainer.loggers:
-        finish(logger, record.scores, record.counts, pictures)
+        finish(
+            logger,
+            record.scores,
+            record.counts,
+            tokens=task.tokens_seen,
+            pictures=sorted(Path(config.output_dir).glob("*.png")),
+            checkpoint=None if config.evaluate_only else last(config),
+            failed=record.status == FAILED,
+        )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
 """Windows of a series: a past to read, and the future to forecast."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from data.epochs import EpochBatches, from_here_on, place_of
 from data.series import SOURCES
 from data.series_file import load_series
-from data.steps import StepsFrom
 
 Windows = dict[str, Tensor]
 PARTS = ("train", "validation", "test")
@@ -18,47 +17,17 @@ PARTS = ("train", "validation", "test")
 SIDE_BY_SIDE = 32
 
 
-class WindowBatches(Dataset[Windows]):
-    """Item i is the whole batch of step i, a function of the seed, the step and the rank alone.
+class WindowBatches(EpochBatches):
+    """Windows of a series in batches; how they are ordered is said in `EpochBatches`."""
 
-    Each epoch has an order of its own. Its last windows, too few for a batch, are left out, as in
-    the literature. A batch is divided among ranks and accumulated steps: neither changes it.
-    """
-
-    def __init__(
-        self,
-        series: Tensor,
-        lookback: int,
-        horizon: int,
-        *,
-        batch: int,
-        seed: int,
-        rank: int = 0,
-        ranks: int = 1,
-        accumulate: int = 1,
-    ) -> None:
-        if batch % (ranks * accumulate):
-            raise ValueError(
-                f"a batch of {batch} windows is not to be divided among {ranks} ranks and "
-                f"{accumulate} accumulated steps: set task.training.batch to a multiple"
-            )
-        self.series, self.lookback, self.batch, self.seed = series, lookback, batch, seed
-        self.rank, self.ranks, self.accumulate = rank, ranks, accumulate
+    def __init__(self, series: Tensor, lookback: int, horizon: int, **settings: int) -> None:
+        super().__init__(len(series) - lookback - horizon + 1, **settings)
+        self.series, self.lookback = series, lookback
         self.offsets = torch.arange(lookback + horizon)
-        self.count = len(series) - lookback - horizon + 1
-        self.order = lru_cache(maxsize=1)(self._order)
 
-    def __getitem__(self, index: int) -> Windows:
+    def examples(self, chosen: Tensor) -> Windows:
         """Return `past` [batch, lookback, channels] and `future` [batch, horizon, channels]."""
-        step, part = divmod(index, self.accumulate)
-        epoch, step = divmod(step, self.count // self.batch)
-        share = slice(part * self.ranks + self.rank, None, self.ranks * self.accumulate)
-        starts = self.order(epoch)[step * self.batch : (step + 1) * self.batch][share]
-        return _split(self.series[starts[:, None] + self.offsets], self.lookback)
-
-    def _order(self, epoch: int) -> Tensor:
-        generator = torch.Generator().manual_seed(hash((self.seed, epoch)))
-        return torch.randperm(self.count, generator=generator)
+        return _split(self.series[chosen[:, None] + self.offsets], self.lookback)
 
 
 def _split(windows: Tensor, lookback: int) -> Windows:
@@ -141,8 +110,6 @@ class ForecastData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Windows]:
         """Return the batches from the trainer's step on, so that a resumed run is the same run."""
-        trainer = self.trainer
-        accumulate = trainer.accumulate_grad_batches if trainer else 1
         rows = self.rows("train")
         batches = WindowBatches(
             self.series[rows.start : rows.stop],
@@ -150,10 +117,6 @@ class ForecastData(LightningDataModule):
             self.horizon,
             batch=self.batch,
             seed=self.seed,
-            rank=trainer.global_rank if trainer else 0,
-            ranks=trainer.world_size if trainer else 1,
-            accumulate=accumulate,
+            **place_of(self.trainer),
         )
-        start = trainer.global_step if trainer else 0
-        steps = StepsFrom(start * accumulate, self.steps * accumulate)
-        return DataLoader(batches, sampler=steps, batch_size=None, num_workers=self.workers)
+        return from_here_on(batches, self.steps, self.trainer, self.workers)

@@ -11,6 +11,10 @@ VOCABULARY: Final = PADDING + 1
 UNKNOWN: Final = ALPHABET.index("N")
 # IUPAC's codes for several possible nucleotides; U is the T of RNA.
 AMBIGUOUS: Final = "RYSWKMBDHV"
+# Every letter that `encode` reads, as bytes.
+LETTERS: Final = "".join(
+    both for x in ALPHABET + AMBIGUOUS + "U" for both in (x, x.lower())
+).encode()
 
 _REFUSED: Final = 255
 

@@ -18,7 +18,7 @@ class Source:
         last: the date of the last row.
         every: the time between two rows.
         parts: rows of the training, the validation and the test part, one after the other.
-        sha256: of the published file; None where we do not know it, and the other facts must do.
+        sha256: of the published file; None for the generated one.
         uneven: rows of the published file that do not follow the one before after `every`.
     """
 
@@ -85,6 +85,7 @@ SOURCES = {
         last="2019-07-02 01:00",
         every="1h",
         parts=_tenths(26_304),
+        sha256="7e45845d54c5219bad0ae6bc1b5316cf8ff9cead5d33fa998a5a51c2e4a497ad",
     ),
     "Traffic": Source(
         file="traffic/traffic.csv",
@@ -94,6 +95,7 @@ SOURCES = {
         last="2018-07-02 01:00",
         every="1h",
         parts=_tenths(17_544),
+        sha256="cb06463d56fa17d87f47027cd9389ceae82a69eddee51cdb61480e120dab0b16",
     ),
     "Weather": Source(
         file="weather/weather.csv",

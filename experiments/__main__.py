@@ -19,13 +19,15 @@ from experiments.table import HERE, TableError, load, names
 
 # Commands of one table that the list of all tables shows before it points to the rest.
 SHOWN = 8
+PAGES = "the start of a table's name; `report` rewrites the pages, `dashboard` lays them out on W&B"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Answer one command line.
 
     Returns:
-        The exit status: 0, or 2 for a table that is unknown or cannot be read.
+        The exit status: 0, 1 for a dashboard that is not saved, or 2 for a table that is unknown
+        or cannot be read.
     """
     options = _parser().parse_args(arguments)
     # A pipe may have an encoding without ±; a question mark is better than a traceback.
@@ -36,30 +38,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for warning in warnings:
         print(warning, file=sys.stderr)
     try:
-        _answer(options, records, warnings)
+        return _answer(options, records, warnings)
     except TableError as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     add = parser.add_argument
-    add("table", nargs="?", help="the start of a table's name, or `report` to rewrite the pages")
+    add("table", nargs="?", help=PAGES)
     add("--commands", action="store_true", help="print only the commands that are missing")
     add("--edition", choices=["v1", "camera-ready"], help="version of the paper to show")
     add("--records", type=Path, default=HERE / "records", metavar="DIR", help="where records are")
+    add("--project", default="titans", help="the project on W&B that the dashboard is of")
+    add("--entity", help="whose project; the owner of the key, if not said")
     return parser
 
 
-def _answer(
-    options: argparse.Namespace, records: Sequence[Record], warnings: Sequence[str]
-) -> None:
-    found = names() if options.table in (None, "report") else [_find(options.table)]
+def _answer(options: argparse.Namespace, records: Sequence[Record], warnings: Sequence[str]) -> int:
+    found = names() if options.table in (None, "report", "dashboard") else [_find(options.table)]
     tables = [compare(load(HERE / name, options.edition), records) for name in found]
     if options.table == "report":
         _report(tables, records, warnings)
+    elif options.table == "dashboard":
+        return _dashboard(tables, options.project, options.entity)
     elif options.commands:
         commands = (command for comparison in tables for command in comparison.commands())
         for command in dict.fromkeys(commands):
@@ -68,6 +71,17 @@ def _answer(
         _list(tables)
     else:
         _show(tables[0])
+    return 0
+
+
+def _dashboard(tables: Sequence[Comparison], project: str, entity: str | None) -> int:
+    # W&B takes seconds to import, which no other answer needs.
+    try:
+        from experiments.dashboard import save
+    except ModuleNotFoundError as error:
+        print(f"{error}: pip install -e '.[wandb-ui]'", file=sys.stderr)
+        return 1
+    return save(tables, project, entity)
 
 
 def _report(

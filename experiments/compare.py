@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from math import sqrt
@@ -15,7 +15,7 @@ from experiments.table import CONF, Cell, Table, command
 
 # Where a run happens and what it leaves behind; `hardware` changes speed, not the mathematics.
 SURROUNDINGS = frozenset(
-    {"seed", "hardware", "logger", "hydra", "output_dir", "records", "name", "resume"}
+    {"seed", "hardware", "logger", "hydra", "output_dir", "records", "name", "resume", "rerun"}
     | {"checkpoint_every", "evaluate_only"}
 )
 
@@ -49,13 +49,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Block:
-    """Runs of one scale, one budget and, where it matters, one machine; and what they fill."""
+    """Runs of one scale, one budget, one protocol and, where it matters, one machine."""
 
     scale: str
     tokens: float | None
     records: tuple[Record, ...]
     scores: Mapping[Cell, Score]
     machine: str = ""
+    protocol: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Comparison:
 
     Attributes:
         paper: Cells measured at the paper's scale.
-        reduced: Every other scale and budget, each apart.
+        reduced: Every other scale and budget, each apart; and those of the other protocols.
         changed: Runs whose overrides left the recipe; shown nowhere as a score.
         failed: Runs that did not finish; shown nowhere as a score.
         recipe: Runs that finished and kept the recipe; what they lack for a cell is missing.
@@ -103,7 +104,7 @@ class Comparison:
         for run in _runs(self.table, cell):
             keys = sorted(run)
             there = (r for r in self.recipe if r.seed == 0 and set(cell.scores) <= set(r.scores))
-            if tuple(run[key] for key in keys) not in {_selection(r, keys) for r in there}:
+            if tuple(run[key] for key in keys) not in {selection(r, keys) for r in there}:
                 yield command(run)
 
 
@@ -114,18 +115,28 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     prompts counts, and of these the one that started last (of one run written twice, the longer);
     different seeds give mean and deviation.
     """
+    records = list(records)
+    apart = [compare(protocol, records) for protocol in table.protocols]
+    elsewhere = {r.digest for it in apart for r in (*it.recipe, *it.changed, *it.failed)}
     keys = sorted(table.selects - {"scale"})
     wanted = {_wanted(cell, keys) for cell in table.measurable}
-    relevant = [record for record in records if _selection(record, keys) in wanted]
+    relevant = [
+        record
+        for record in records
+        if selection(record, keys) in wanted and record.digest not in elsewhere
+    ]
     finished = [record for record in relevant if record.status == FINISHED]
     recipe = [record for record in finished if not recipe_changes(table, record)]
     at_scale = [record for record in recipe if record.choices.get("scale") in table.paper_scale]
     return Comparison(
         table=table,
         paper=_block("", None, table, keys, at_scale, exact=True),
-        reduced=_reduced(table, keys, recipe),
-        changed=tuple(record for record in finished if recipe_changes(table, record)),
-        failed=tuple(record for record in relevant if record.status != FINISHED),
+        reduced=_reduced(table, keys, recipe)
+        + tuple(replace(b, protocol=it.table.title) for it in apart for b in it.reduced),
+        changed=tuple(record for record in finished if recipe_changes(table, record))
+        + tuple(record for it in apart for record in it.changed),
+        failed=tuple(record for record in relevant if record.status != FINISHED)
+        + tuple(record for it in apart for record in it.failed),
         recipe=tuple(recipe),
     )
 
@@ -154,7 +165,8 @@ def _runs(table: Table, cell: Cell) -> list[dict[str, str]]:
     return [{**cell.run, **dict(chosen)} for chosen in product(*averaged)]
 
 
-def _selection(record: Record, keys: Sequence[str]) -> Selection:
+def selection(record: Record, keys: Sequence[str]) -> Selection:
+    """What a record has under each key of `keys`: a choice, or a setting where it is dotted."""
     return tuple(str((record.settings if "." in key else record.choices).get(key)) for key in keys)
 
 
@@ -201,7 +213,7 @@ def _block(
     ordered = sorted(records, key=lambda record: (record.when, record.seconds))
     by_selection: dict[Selection, list[Record]] = defaultdict(list)
     for record in ordered:
-        by_selection[_selection(record, keys)].append(record)
+        by_selection[selection(record, keys)].append(record)
     scores: dict[Cell, Score] = {}
     used: dict[str, Record] = {}
     for cell in table.measurable:
@@ -221,7 +233,7 @@ def _whole(table: Table, cell: Cell, records: Iterable[Record]) -> list[list[Rec
     wanted = [tuple(run[key] for key in keys) for run in _runs(table, cell)]
     by_seed: dict[int, dict[Selection, Record]] = defaultdict(dict)
     for record in records:
-        by_seed[record.seed][_selection(record, keys)] = record
+        by_seed[record.seed][selection(record, keys)] = record
     return [
         [found[selection] for selection in wanted]
         for found in by_seed.values()

@@ -74,7 +74,7 @@ def _paper_grid(comparison: Comparison) -> Grid:
 def _reduced_grid(table: Table, block: Block) -> Grid:
     rows = tuple(column for column in table.rows if column != "scale")
     phrases = [block.scale, *_budget(block.records), *([block.machine] if block.machine else [])]
-    title = f"Reduced scale: {', '.join(phrases)}"
+    title = f"{block.protocol or 'Reduced scale'}: {', '.join(phrases)}"
     measured = {cell: measured_text(table, score) for cell, score in block.scores.items()}
     found = by_row(block.scores, rows, table.columns)
     lines = [[*row, *_spread(table, cells, measured)] for row, cells in found.items()]

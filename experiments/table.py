@@ -22,6 +22,8 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     by_machine      whether scores depend on the machine: runs of each stand apart, and the
                     paper's numbers, whose machine is not stated, beside none of them
     picture         file name of a plot of the scores against the one, numeric column
+    protocols       what another protocol is called -> what it changes of the keys above (its `run`
+                    comes on top). Its runs stand in blocks of their own, beside no printed number
     notes           text, and the labels of the cells it is about (`at`), if not the whole table
 """
 
@@ -103,6 +105,7 @@ class Table:
     picture: str = ""
     ours: tuple[Cell, ...] = ()
     by_machine: bool = False
+    protocols: tuple["Table", ...] = ()
 
     @property
     def measurable(self) -> tuple[Cell, ...]:
@@ -126,7 +129,8 @@ def names(root: Path = HERE) -> list[str]:
 
 def selecting(root: Path = HERE) -> set[str]:
     """The dotted settings, e.g. `model.memory.depth`, by which some table tells runs apart."""
-    tables = [load(root / name) for name in names(root)]
+    loaded = [load(root / name) for name in names(root)]
+    tables = [table for it in loaded for table in (it, *it.protocols)]
     return {key for it in tables for key in (*it.selects, *it.average_over) if "." in key}
 
 
@@ -152,6 +156,7 @@ def load(folder: Path, edition: str | None = None) -> Table:
 def _table(
     name: str, spec: dict[str, Any], printed: list[dict[str, str]], edition: str | None
 ) -> Table:
+    protocols = _protocols(name, spec, printed, edition)
     value, score, means = spec.pop("value"), spec.pop("score", ""), spec.pop("means", {})
     own, averaged = spec.pop("edition", "v1"), spec.pop("average_over", {})
     run, selects = spec.pop("run", {}), spec.pop("selects", {})
@@ -187,7 +192,20 @@ def _table(
         notes=notes,
         value=value,
         average_over={key: tuple(map(str, values)) for key, values in averaged.items()},
+        protocols=protocols,
         **spec,
+    )
+
+
+def _protocols(
+    name: str, spec: dict[str, Any], printed: list[dict[str, str]], edition: str | None
+) -> tuple[Table, ...]:
+    """The same table by other protocols, which the printed numbers are not of."""
+    blank = [row | {spec["value"]: "nan"} for row in printed]
+    changes: dict[str, dict[str, Any]] = spec.pop("protocols", {})
+    return tuple(
+        _table(name, {**spec, **it, "title": title, "run": spec["run"] | it["run"]}, blank, edition)
+        for title, it in changes.items()
     )
 
 

@@ -174,3 +174,13 @@ def test_what_cannot_be_built_is_refused(
     assert all(text in output for text in named), output
     assert len(output.strip().splitlines()) <= 3, output
     assert not list(tmp_path.glob("records/*.json"))
+
+
+def test_the_options_for_slurm_are_those_of_its_launcher() -> None:
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
+        config = hydra.compose("run", chosen, return_hydra_config=True)
+    launcher = config.hydra.launcher
+    assert launcher._target_.endswith("SlurmLauncher")
+    assert (launcher.partition, launcher.gpus_per_node) == ("gpu", 1)
+    assert launcher.max_num_timeout > 0

@@ -303,13 +303,3 @@ def test_accumulation_trains_on_as_many_steps(tmp_path: Path) -> None:
     assert done.code == 0, done.output + done.errors
     assert done.record.counts["steps"] == 6
     assert torch.load(done.checkpoint, weights_only=True)["global_step"] == 6
-
-
-@pytest.mark.slow
-def test_one_failing_job_of_several_leaves_the_others(tmp_path: Path) -> None:
-    sweep = [f"hydra.sweep.dir={tmp_path}/sweep", "-m", "model.segment=33,64"]
-    done = run(tmp_path, "model=mac", "task.steps=6", *sweep)
-    assert done.code != 0
-    assert "multiple" in done.output + done.errors
-    assert done.record.status == FINISHED
-    assert "model.segment=64" in done.record.overrides

@@ -2,6 +2,7 @@
 
 from titans.models.backbone import Backbone
 from titans.models.block import Block
+from titans.models.classifier import Classifier
 from titans.models.language import LanguageModel
 
-__all__ = ["Backbone", "Block", "LanguageModel"]
+__all__ = ["Backbone", "Block", "Classifier", "LanguageModel"]

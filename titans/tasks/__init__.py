@@ -1,8 +1,10 @@
 """Objectives as LightningModules, and what training them needs."""
 
 from titans.tasks.checkpoint import Checkpoint, load_checkpoint
+from titans.tasks.classify import Classify
 from titans.tasks.dashboard import finish, wandb_logger
 from titans.tasks.forecast import Forecast
+from titans.tasks.hopeless import StopWhereHopeless
 from titans.tasks.next_token import NextToken
 from titans.tasks.optimization import cosine, decayed_apart
 from titans.tasks.progress import ProgressBar
@@ -10,10 +12,12 @@ from titans.tasks.task import DivergedError, Task
 
 __all__ = [
     "Checkpoint",
+    "Classify",
     "DivergedError",
     "Forecast",
     "NextToken",
     "ProgressBar",
+    "StopWhereHopeless",
     "Task",
     "cosine",
     "decayed_apart",

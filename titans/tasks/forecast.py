@@ -1,96 +1,23 @@
 """Forecasting by squared error, stopped where the validation error no longer falls."""
 
-import copy
-from collections.abc import Callable
-from typing import Any
-
-import torch
 import torch.nn.functional as F
-from lightning import Callback, LightningModule, Trainer
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
+from torch import Tensor
 
 from titans.shapes import Series
-from titans.tasks.optimization import MakeOptimizer, cosine, decayed_apart
-from titans.tasks.task import Task
+from titans.tasks.validated import Validated
 
 Windows = dict[str, Series]
 """`past` `[batch, lookback, channels]` and `future` `[batch, horizon, channels]`."""
 
 
-def halving(epoch: int) -> float:
-    """The literature's schedule: two epochs at the full rate, then half of it after each."""
-    return 0.5 ** max(0, epoch - 1)
-
-
-def constant(epoch: int) -> float:
-    """The full rate throughout."""
-    return 1.0
-
-
-SCHEDULES: dict[str, Callable[[int], float]] = {"halving": halving, "constant": constant}
-
-
-class Forecast(Task):
+class Forecast(Validated):
     """Trains a forecaster on windows of a standardised series.
 
-    A token, in what is logged, is one time step of a window's past. The best weights and the
-    patience that is left are part of a checkpoint: a run that is resumed ends as it would have.
-
-    Args:
-        network: `[batch, lookback, channels]` to `[batch, horizon, channels]`.
-        optimizer: makes the optimiser from parameter groups.
-        epochs: passes over the training windows, at most.
-        patience: epochs without a lower validation error after which the training ends.
-        schedule: of the learning rate: `halving`, `constant`, or `cosine` by the step.
-        run: what the run is; see `Task`.
-
-    Raises:
-        ValueError: no epoch, no patience, or an unknown schedule.
+    The network maps `[batch, lookback, channels]` to `[batch, horizon, channels]`. A token, in what
+    is logged, is one time step of a window's past.
     """
 
-    mend = "lower the learning rate (task.training.lr)"
-    best_error: Tensor
-    epochs_waited: Tensor
-    step_validated: Tensor
-
-    def __init__(
-        self,
-        network: nn.Module,
-        optimizer: MakeOptimizer,
-        *,
-        epochs: int,
-        patience: int = 3,
-        schedule: str = "halving",
-        run: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(network, optimizer, run)
-        if epochs < 1 or patience < 1:
-            raise ValueError("task.training.epochs and task.training.patience are 1 or more")
-        if schedule not in {*SCHEDULES, "cosine"}:
-            known = ", ".join(SCHEDULES)
-            raise ValueError(f"task.training.schedule is {schedule!r}, not {known} or cosine")
-        self.epochs, self.patience, self.schedule = epochs, patience, schedule
-        self.best = copy.deepcopy(network).requires_grad_(False)
-        self.register_buffer("best_error", torch.tensor(torch.inf))
-        self.register_buffer("epochs_waited", torch.tensor(0))
-        self.register_buffer("step_validated", torch.tensor(0))
-
-    @property
-    def settled(self) -> bool:
-        """Whether patience is at its end."""
-        return int(self.epochs_waited) >= self.patience
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """What the training took, for the record."""
-        # No tokens, which would be a budget: here the validation error decides how many it takes.
-        return {"steps": self.steps_taken}
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps of one pass over the training windows."""
-        return self.trainer.max_steps // self.epochs
+    error = "mse"
 
     def training_step(self, batch: Windows) -> Tensor:
         """Mean squared error of the forecast of one batch of windows.
@@ -99,80 +26,17 @@ class Forecast(Task):
             DivergedError: it is infinite or NaN.
         """
         past, future = batch["past"], batch["future"]
-        # Dropout, too, is a function of the step, so that a resumed run draws the same.
-        torch.manual_seed(hash((self.run.get("seed", 0), self.tokens_seen, self.global_rank)))
+        self.seed_step()
         loss = F.mse_loss(self.network(past), future)
         self.count(loss, past.shape[0] * past.shape[1])
         self.show({"train/loss": loss.detach()})
         return loss
 
-    def configure_optimizers(self) -> Any:
-        """The optimiser, and the schedule by the epoch or by the step."""
-        optimizer = self.make_optimizer(decayed_apart(self.network))
-        if self.schedule == "cosine":
-            schedule = cosine(optimizer, self.trainer.max_steps, warmup=0, final=0.0)
-        else:
-            by_epoch, length = SCHEDULES[self.schedule], self.steps_per_epoch
-            schedule = LambdaLR(optimizer, lambda step: by_epoch(step // length))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-    def configure_callbacks(self) -> list[Callback]:
-        """What validates."""
-        return [_AfterEachEpoch()]
-
-    @torch.no_grad()
-    def validate(self) -> None:
-        """Keeps the weights where the error over all validation windows is the lowest yet."""
+    def validation_error(self) -> float:
+        """Mean squared error over all validation windows."""
         squares, values = 0.0, 0
-        self.network.eval()
         for batch in self.trainer.datamodule.windows("validation"):  # type: ignore[attr-defined]
             past, future = batch["past"].to(self.device), batch["future"].to(self.device)
             squares += float(F.mse_loss(self.network(past), future, reduction="sum"))
             values += future.numel()
-        self.network.train()
-        error = squares / values
-        self.step_validated.fill_(self.global_step)
-        self.epochs_waited += 1
-        if error < self.best_error:
-            self.best.load_state_dict(self.network.state_dict())
-            self.best_error.fill_(error)
-            self.epochs_waited.zero_()
-        for logger in self.loggers:
-            values_now = {"validation/mse": error, "tokens": float(self.tokens_seen)}
-            logger.log_metrics(values_now, step=self.global_step)
-
-    def on_fit_start(self) -> None:
-        """Trains no further what had settled before it was resumed."""
-        self.trainer.should_stop = self.settled
-
-    def on_fit_end(self) -> None:
-        """Takes the best weights."""
-        self._take_best()
-
-    def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the best weights of a checkpoint, and notes the run that made it."""
-        super().restore(checkpoint)
-        self._take_best()
-
-    def _take_best(self) -> None:
-        if torch.isfinite(self.best_error):
-            self.network.load_state_dict(self.best.state_dict())
-
-
-class _AfterEachEpoch(Callback):
-    """Validates at the end of an epoch, and ends the training once it has settled.
-
-    Lightning's own validation comes after the checkpoint of a step, and once more where a signal
-    stops the training: neither could be resumed exactly.
-    """
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Validates once an epoch, however many batches a step is accumulated from."""
-        assert isinstance(pl_module, Forecast)
-        step = trainer.global_step
-        if step % pl_module.steps_per_epoch == 0 and step != int(pl_module.step_validated):
-            pl_module.validate()
-            trainer.should_stop = trainer.should_stop or pl_module.settled
+        return squares / values

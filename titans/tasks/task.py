@@ -1,5 +1,6 @@
 """What every objective shares: a network, what the run is, and what a checkpoint has to fit."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -91,14 +92,14 @@ class Task(LightningModule):
         Raises:
             ValueError: another model or scale made it, or its weights have other shapes.
         """
-        theirs, ours = _words(checkpoint["run"]), _words(self.run)
+        theirs, ours = words(checkpoint["run"]), words(self.run)
         weights, own = checkpoint["state_dict"], self.state_dict()
         if theirs != ours:
             raise ValueError(
                 f"the checkpoint is of {theirs}, and this run is {ours}: choose the same groups, "
                 "or another checkpoint"
             )
-        differing = {k for k in weights.keys() | own.keys() if _shape(weights, k) != _shape(own, k)}
+        differing = {k for k in weights.keys() | own.keys() if shape(weights, k) != shape(own, k)}
         if differing:
             raise ValueError(
                 f"the checkpoint is of {theirs} with other settings: {min(differing)} and "
@@ -113,10 +114,12 @@ class Task(LightningModule):
         self.steps_taken = int(checkpoint["global_step"])
 
 
-def _words(run: dict[str, Any]) -> str:
+def words(run: dict[str, Any]) -> str:
+    """Model and scale of a run, as one types them."""
     choices = run.get("choices", {})
     return " ".join(f"{group}={choices.get(group)}" for group in ("model", "scale"))
 
 
-def _shape(weights: dict[str, Tensor], name: str) -> tuple[int, ...] | None:
+def shape(weights: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:
+    """The shape of a weight; None where there is none of that name."""
     return tuple(weights[name].shape) if name in weights else None

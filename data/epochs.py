@@ -1,0 +1,86 @@
+"""Training batches in an order of each epoch, which a resumed run finds again."""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from lightning import Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data.steps import StepsFrom
+
+Batch = dict[str, Tensor]
+
+
+class EpochBatches(Dataset[Batch]):
+    """Item i is the whole batch of step i, a function of the seed, the step and the rank alone.
+
+    Each epoch has an order of its own. Its last examples, too few for a batch, are left out, as in
+    the literature. A batch is divided among ranks and accumulated steps: neither changes it.
+
+    Args:
+        count: examples of an epoch.
+        batch: examples of a step.
+        seed: with the epoch, decides the order.
+        rank: of this process, among `ranks`.
+        ranks: processes that train together.
+        accumulate: parts of a batch that are computed one after the other.
+
+    Raises:
+        ValueError: a batch is not to be divided so.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        accumulate: int = 1,
+    ) -> None:
+        if batch % (ranks * accumulate):
+            raise ValueError(
+                f"a batch of {batch} is not to be divided among {ranks} ranks and {accumulate} "
+                "accumulated steps: set task.training.batch to a multiple"
+            )
+        self.count, self.batch, self.seed = count, batch, seed
+        self.rank, self.ranks, self.accumulate = rank, ranks, accumulate
+        self.order = lru_cache(maxsize=1)(self._order)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return this rank's part of a batch."""
+        step, part = divmod(index, self.accumulate)
+        epoch, step = divmod(step, self.count // self.batch)
+        share = slice(part * self.ranks + self.rank, None, self.ranks * self.accumulate)
+        return self.examples(self.order(epoch)[step * self.batch : (step + 1) * self.batch][share])
+
+    def examples(self, chosen: Tensor) -> Batch:
+        """Return the examples of these numbers `[batch]` side by side."""
+        raise NotImplementedError
+
+    def _order(self, epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed(hash((self.seed, epoch)))
+        return torch.randperm(self.count, generator=generator)
+
+
+def place_of(trainer: Trainer | None) -> dict[str, int]:
+    """Return which part of a batch is this process's: `rank`, `ranks` and `accumulate`."""
+    if trainer is None:
+        return {}
+    return {
+        "rank": trainer.global_rank,
+        "ranks": trainer.world_size,
+        "accumulate": trainer.accumulate_grad_batches,
+    }
+
+
+def from_here_on(
+    batches: EpochBatches, steps: int, trainer: Trainer | None, workers: int
+) -> DataLoader[Any]:
+    """Return the batches from the trainer's step on, so that a resumed run is the same run."""
+    start = trainer.global_step if trainer else 0
+    order = StepsFrom(start * batches.accumulate, steps * batches.accumulate)
+    return DataLoader(batches, sampler=order, batch_size=None, num_workers=workers)

@@ -1,0 +1,57 @@
+"""A whole genome that a Debian package ships, for a machine that has none."""
+
+import gzip
+import hashlib
+import logging
+import subprocess
+import tempfile
+from pathlib import Path
+
+from data.store import cache_folder, write_atomically
+
+PACKAGE = "bowtie-examples"
+MEMBER = "NC_008253.fna.gz"
+# Of the FASTA file: a package that is built anew may compress it otherwise.
+SHA256 = "cdd0874c881adf3e1819d22b7e49cffa3c761b0793a1b1f10b1c074eeadb4789"
+REMEDY = "name a genome of your own with task.fasta=FILE"
+
+log = logging.getLogger(__name__)
+
+
+def escherichia_coli() -> Path:
+    """Return the FASTA file of E. coli 536, from the cache or from the package.
+
+    Raises:
+        RuntimeError: the package cannot be had here, or holds something else.
+    """
+    cached = cache_folder() / "genomes" / "ecoli_536.fa"
+    if not (cached.is_file() and hashlib.sha256(cached.read_bytes()).hexdigest() == SHA256):
+        log.info("genome: E. coli 536 from the Debian package %s, once", PACKAGE)
+        write_atomically(cached, _fetch())
+    return cached
+
+
+def _fetch() -> bytes:
+    """Downloads and unpacks the package, which needs neither root nor an installation."""
+    with tempfile.TemporaryDirectory() as folder:
+        _call("apt-get", "download", "-qq", PACKAGE, folder=folder)
+        package = next(Path(folder).glob("*.deb"), None)
+        if package is None:
+            raise RuntimeError(f"no genome: apt-get downloaded no {PACKAGE}; {REMEDY}")
+        _call("dpkg-deb", "-x", str(package), "content", folder=folder)
+        found = next(Path(folder, "content").rglob(MEMBER), None)
+        content = gzip.decompress(found.read_bytes()) if found else b""
+    if hashlib.sha256(content).hexdigest() != SHA256:
+        raise RuntimeError(f"no genome: {PACKAGE} does not hold the known {MEMBER}; {REMEDY}")
+    return content
+
+
+def _call(*command: str, folder: str) -> None:
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=300)
+    except (subprocess.SubprocessError, OSError) as error:
+        reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1:]
+        raise RuntimeError(
+            f"no genome: {' '.join(command[:2])} {PACKAGE} failed ({''.join(reason)}); "
+            f"{REMEDY}, or run apt-get update"
+        ) from error

@@ -1,0 +1,224 @@
+"""Windows of a genome for next-nucleotide prediction, as HyenaDNA is pre-trained."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data.genome import Genome
+from data.genome_package import escherichia_coli
+from data.genome_parts import PARTS, divide, pieces
+from data.intervals import Interval
+from data.markov import Markov
+from data.nucleotides import PADDING, UNKNOWN, reverse_complement
+from data.prompt import IGNORED
+from data.steps import StepsFrom
+
+Batch = dict[str, Tensor]
+Stages = Sequence[Sequence[int]]
+# Draws of one window until it holds a known nucleotide.
+DRAWS = 100
+# Nucleotides that are in memory at a time where a whole part is read.
+PIECE = 2**22
+
+
+def length_at(step: int, stages: Stages, longest: int) -> int:
+    """Return the length of an optimiser step's windows: of its stage, and of none the longest."""
+    for length, steps in stages:
+        if step < steps:
+            return length
+        step -= steps
+    return longest
+
+
+def questions(sequences: Sequence[Tensor]) -> Batch:
+    """Return `tokens` and `targets` `[batch, time]`: each nucleotide is asked for, behind N first.
+
+    What is unknown, and the padding of shorter sequences, is no target.
+    """
+    time = max(map(len, sequences))
+    targets = torch.full((len(sequences), time), PADDING)
+    for row, sequence in zip(targets, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    tokens = torch.nn.functional.pad(targets[:, :-1], (1, 0), value=UNKNOWN)
+    return {"tokens": tokens, "targets": targets.masked_fill(targets >= UNKNOWN, IGNORED)}
+
+
+class NucleotideBatches(Dataset[Batch]):
+    """Item i is the whole batch of step i, a function of the seed, the step and the rank alone."""
+
+    def __init__(
+        self,
+        genome: Genome,
+        intervals: Sequence[Interval],
+        *,
+        length: int,
+        curriculum: Stages,
+        batch: int,
+        reverse_complement: bool,
+        seed: int,
+        rank: int = 0,
+        accumulate: int = 1,
+    ) -> None:
+        self.genome, self.intervals = genome, intervals
+        self.length, self.curriculum = length, curriculum
+        self.batch, self.reverse_complement = batch, reverse_complement
+        self.seed, self.rank, self.accumulate = seed, rank, accumulate
+        self.sizes = np.array([len(interval) for interval in intervals])
+
+    def __getitem__(self, step: int) -> Batch:
+        """Return `tokens` and `targets`, both [batch, time].
+
+        Raises:
+            ValueError: nothing but unknown nucleotides was drawn.
+        """
+        rng = np.random.default_rng([self.seed, step, self.rank])
+        length = length_at(step // self.accumulate, self.curriculum, self.length)
+        # Each window is as likely as another; a shorter interval is a window.
+        starts = np.maximum(1, self.sizes - length + 1).cumsum()
+        return questions([self._window(starts, length, rng) for _ in range(self.batch)])
+
+    def _window(self, starts: np.ndarray, length: int, rng: np.random.Generator) -> Tensor:
+        for _ in range(DRAWS):
+            drawn = int(rng.integers(starts[-1]))
+            index = int(np.searchsorted(starts, drawn, side="right"))
+            interval = self.intervals[index]
+            begin = drawn - (int(starts[index - 1]) if index else 0)
+            end = min(begin + length, len(interval))
+            tokens = self.genome.tokens(interval.along(begin, end))
+            flipped = self.reverse_complement and rng.random() < 0.5
+            if (tokens != UNKNOWN).any():
+                return reverse_complement(tokens) if flipped else tokens
+        raise ValueError(
+            f"{DRAWS} windows of {self.genome.path} hold N alone: name other intervals"
+        )
+
+
+class NucleotideData(LightningDataModule):
+    """A genome in three parts: windows for training, all nucleotides of the others for scoring.
+
+    Args:
+        fasta: a FASTA file; None for E. coli 536, which a Debian package ships.
+        bed: a BED file of intervals, see `data.genome_parts.divide`; None for all contigs.
+        block: nucleotides in a block, where no name in `bed` says what part an interval is of.
+        length: nucleotides of a window; scoring reads such windows.
+        curriculum: stages before that: the length of a window, and for how many optimiser steps.
+        batch: windows of a step, at every length.
+        reverse_complement: whether every other window, by chance, is read on the other strand.
+        order: of the Markov model beside which a network is scored.
+        seed: with the step and the rank, decides a batch.
+        steps: the number of optimiser steps.
+        workers: processes that prepare batches.
+
+    Raises:
+        ValueError: a setting is out of range, or the genome or its intervals are refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        fasta: str | Path | None = None,
+        bed: str | Path | None = None,
+        block: int = 100_000,
+        length: int = 512,
+        curriculum: Stages = (),
+        batch: int = 16,
+        reverse_complement: bool = True,
+        order: int = 4,
+        seed: int = 0,
+        steps: int = 1000,
+        workers: int = 0,
+    ) -> None:
+        super().__init__()
+        if length < 2 or batch < 1:
+            raise ValueError("task.length is 2 or more, and task.batch 1 or more")
+        if not all(len(s) == 2 and 2 <= s[0] <= length and s[1] >= 0 for s in curriculum):
+            raise ValueError(
+                f"task.curriculum is {curriculum}, and should list stages [length, steps] of "
+                f"lengths from 2 to task.length={length}"
+            )
+        self.curriculum = curriculum
+        self.fasta, self.bed, self.block, self.length = fasta, bed, block, length
+        self.batch, self.reverse_complement = batch, reverse_complement
+        self.markov = Markov(order)
+        self.seed, self.steps, self.workers = seed, steps, workers
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find the genome and divide it.
+
+        Raises:
+            ValueError: a part has no known nucleotide.
+        """
+        if hasattr(self, "parts"):
+            return
+        self.genome = Genome(self.fasta or escherichia_coli())
+        self.parts = divide(self.genome, self.bed, self.block)
+        for part in PARTS:
+            if not any((tokens != UNKNOWN).any() for tokens in self._stretches(part, PIECE)):
+                raise ValueError(f"the {part} part of {self.genome.path} holds N alone")
+
+    @property
+    def genome_name(self) -> str:
+        """What the genome is called in scores."""
+        return self.genome.path.name.split(".")[0]
+
+    def _stretches(self, part: str, length: int) -> Iterator[Tensor]:
+        self.setup()
+        return map(self.genome.tokens, pieces(self.parts[part], length))
+
+    def windows(self, part: str) -> Iterator[Batch]:
+        """Yield windows of a part in which each known nucleotide is a target once.
+
+        A window has `length` nucleotides, and the latter half of them are targets; the first
+        window of an interval asks for all. So a nucleotide is predicted from at least half a window
+        before it, or from all that its interval has.
+        """
+        self.setup()
+        windows = chain.from_iterable(map(self._windows_of, self.parts[part]))
+        while several := list(islice(windows, self.batch)):
+            batch = questions([tokens for tokens, _ in several])
+            for row, (_, context) in zip(batch["targets"], several, strict=True):
+                row[:context] = IGNORED
+            yield batch
+
+    def _windows_of(self, interval: Interval) -> Iterator[tuple[Tensor, int]]:
+        """Windows of an interval from where its strand begins, and how much of each is context."""
+        half = self.length // 2
+        begun = 0
+        while begun < len(interval):
+            context = half if begun else 0
+            end = min(begun - context + self.length, len(interval))
+            yield self.genome.tokens(interval.along(begun - context, end)), context
+            begun = end
+
+    def markov_bits(self, part: str) -> float:
+        """Return the bits a nucleotide of a part costs the Markov model of the training part."""
+        if not self.markov.counts.any():
+            self.markov.fit(self._stretches("train", PIECE))
+            if self.reverse_complement:
+                self.markov.fit(map(reverse_complement, self._stretches("train", PIECE)))
+        return self.markov.bits(self._stretches(part, PIECE))[0]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the batches from the trainer's step on, so that a resumed run is the same run."""
+        trainer = self.trainer
+        accumulate = trainer.accumulate_grad_batches if trainer else 1
+        batches = NucleotideBatches(
+            self.genome,
+            self.parts["train"],
+            length=self.length,
+            curriculum=self.curriculum,
+            batch=self.batch,
+            reverse_complement=self.reverse_complement,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            accumulate=accumulate,
+        )
+        start = trainer.global_step if trainer else 0
+        steps = StepsFrom(start * accumulate, self.steps * accumulate)
+        return DataLoader(batches, sampler=steps, batch_size=None, num_workers=self.workers)

@@ -1,0 +1,49 @@
+"""A run before it begins: what it is, and whether it is needed."""
+
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.record import Record, read_all
+from experiments.recorded import recorded
+from experiments.table import HERE, load, names, selecting
+
+log = logging.getLogger("titans")
+
+
+def identity(config: DictConfig) -> dict[str, Any]:
+    """What a run is: kept in its checkpoints and its record."""
+    chosen = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
+    return {
+        "choices": {group: str(option) for group, option in chosen.items() if "@" not in group},
+        "overrides": [str(o) for o in HydraConfig.get().overrides.task],
+        "seed": config.seed,
+    }
+
+
+def planned(config: DictConfig) -> Record:
+    """The record of a run that begins now."""
+    return Record(
+        **identity(config),
+        settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def known(config: DictConfig, checkpoint: Path) -> Record | None:
+    """The record that makes a run of a sweep needless; one with a checkpoint is told to go on."""
+    # What trains nothing measures speed, which another machine's record is no measure of.
+    if config.rerun or config.evaluate_only or config.task.data is None:
+        return None
+    loaded = [load(HERE / name) for name in names()]
+    tables = [table for it in loaded for table in (it, *it.protocols)]
+    there = recorded(planned(config), read_all(config.records)[0], tables)
+    config.resume = there is None and checkpoint.is_file()
+    if config.resume:
+        log.info("Goes on from %s", os.path.relpath(checkpoint))
+    return there

@@ -1,0 +1,97 @@
+"""What several runs of one command share: a name, and the list of those that failed."""
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.compare import SURROUNDINGS
+
+# The folder that the runs of a sweep share. Some are processes on other machines: all inherit it.
+SHARED = "TITANS_SWEEP"
+
+
+def digest(text: str) -> str:
+    """A few letters that stand for a text."""
+    return sha256(text.encode()).hexdigest()[:8] if text else "default"
+
+
+def divide(whole: float, part: float) -> int:
+    """How often a part is in the whole, and at least once."""
+    return max(1, int(whole) // int(part))
+
+
+# Here, and not in run.py, which the processes of joblib and submitit do not import.
+OmegaConf.register_new_resolver("digest", digest, replace=True)
+OmegaConf.register_new_resolver("divide", divide, replace=True)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run of a sweep that failed: what was typed, what was wrong, and where it says more."""
+
+    overrides: list[str]
+    error: str
+    log: str
+
+
+class Sweep(Callback):
+    """Names a sweep when it begins, and lists its failures when it ends."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """The same command is the same sweep when it is started again."""
+        place = Path(config.hydra.sweep.dir, "sweeps", name(config.hydra.overrides.task))
+        os.environ[SHARED] = str(place.absolute())
+        rmtree(shared() / "failed", ignore_errors=True)
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Exits with status 1 where a run failed."""
+        failures = [
+            Failure(**json.loads(path.read_text(encoding="utf-8")))
+            for path in sorted((shared() / "failed").glob("*.json"), key=lambda p: int(p.stem))
+        ]
+        if not failures:
+            return
+        print(f"\n{len(failures)} of the runs failed; the others are recorded:", file=sys.stderr)
+        for failure in failures:
+            print(f"  {' '.join(failure.overrides)}", file=sys.stderr)
+            print(f"    {failure.error}\n    log: {failure.log}", file=sys.stderr)
+        sys.exit(1)
+
+
+def sweeping() -> bool:
+    """Whether this run is one of a sweep."""
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def shared() -> Path:
+    """The folder that the runs of this sweep share."""
+    return Path(os.environ[SHARED])
+
+
+def name(overrides: list[str]) -> str:
+    """What a sweep is called: its recipe or its task, and a digest of all that makes it another."""
+    settings = dict(override.partition("=")[::2] for override in overrides)
+    own = [o for o in overrides if o.partition("=")[0].partition(".")[0] not in SURROUNDINGS]
+    about = settings.get("experiment") or settings.get("task") or "sweep"
+    return f"{about.replace(',', '-')}-{digest(' '.join(sorted(own)))}"
+
+
+def note_failure(error: BaseException) -> None:
+    """Leaves word of this run's failure for the end of the sweep."""
+    hydra = HydraConfig.get()
+    message = str(error).partition("\n")[0] or type(error).__name__
+    log = Path(hydra.runtime.output_dir, f"{hydra.job.name}.log")
+    failure = Failure(list(hydra.overrides.task), message, os.path.relpath(log))
+    folder = shared() / "failed"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{hydra.job.num}.json").write_text(json.dumps(asdict(failure)), encoding="utf-8")

@@ -1,0 +1,82 @@
+"""Runs by another protocol stand apart, and beside none of the printed numbers."""
+
+from math import isnan
+
+import pytest
+
+from experiments.beside import beside
+from experiments.compare import Comparison, compare
+from experiments.page import grids, left_out
+from experiments.record import Record
+from experiments.table import HERE, load, selecting
+
+NAME = "human_nontata_promoters"
+TITLE = "Cross-validated on the test part, from scratch"
+
+
+def record(score: float, *extra: str, fold: int = 0, folds: int = 5, seed: int = 0) -> Record:
+    protocol = "cross_validated_" if folds > 1 else ""
+    return Record(
+        choices={"model": "lmm", "task": "genomics", "scale": "tiny"},
+        settings={"task.dataset": NAME, "task.folds": folds, "task.fold": fold},
+        overrides=["model=lmm", "task=genomics", f"task.folds={folds}", f"task.fold={fold}", *extra]
+        if folds > 1
+        else ["model=lmm", "task=genomics"],
+        seed=seed,
+        scores={f"{NAME}/{protocol}acc": score},
+        started="2026-01-01T00:00:00+00:00",
+    )
+
+
+def compared(*records: Record) -> Comparison:
+    return compare(load(HERE / "table4_genomics"), records)
+
+
+def folds(score: float, seed: int = 0) -> list[Record]:
+    return [record(score + fold, fold=fold, seed=seed) for fold in range(5)]
+
+
+def test_the_folds_of_a_seed_are_one_score() -> None:
+    comparison = compared(*folds(80.0), *folds(84.0, seed=1))
+    (block,) = comparison.reduced
+    ((cell, score),) = block.scores.items()
+    assert block.protocol == TITLE
+    assert score.values == (82.0, 86.0)
+    assert cell.labels["model"] == "Neural Memory"
+    assert isnan(cell.paper), "no printed number is of this protocol"
+    assert not comparison.paper.scores
+    assert not left_out(comparison)
+    paper, own = grids(comparison)
+    assert own.title.startswith(f"{TITLE}: tiny")
+    assert any("84.0 ± 2.8 (2)" in text for line in own.lines for text in line)
+    assert not any("84.0 ± 2.8" in text for line in paper.lines for text in line)
+
+
+def test_a_fold_that_is_missing_leaves_no_score() -> None:
+    comparison = compared(*folds(80.0)[1:])
+    assert not comparison.reduced
+    assert not left_out(comparison)
+
+
+def test_the_benchmarks_own_parts_stand_apart_from_folds() -> None:
+    own, folded = compared(*folds(80.0), record(90.0, folds=1)).reduced
+    assert [score.mean for score in own.scores.values()] == [90.0]
+    assert own.protocol == ""
+    assert [score.mean for score in folded.scores.values()] == [82.0]
+
+
+def test_a_changed_recipe_is_said() -> None:
+    comparison = compared(*folds(80.0), record(99.0, "task.training.epochs=1"))
+    assert [s.mean for b in comparison.reduced for s in b.scores.values()] == [82.0]
+    (line,) = left_out(comparison)
+    assert "task.training.epochs=1" in line
+
+
+def test_a_run_is_shown_beside_the_paper_by_its_own_protocol_alone() -> None:
+    assert beside(record(80.0, folds=1)) == {f"{NAME}/acc": 96.6}
+    assert f"{NAME}/cross_validated_acc" not in beside(record(80.0))
+
+
+@pytest.mark.parametrize("key", ["task.folds", "task.fold"])
+def test_a_record_says_which_fold_it_is(key: str) -> None:
+    assert key in selecting()
