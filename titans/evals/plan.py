@@ -79,7 +79,7 @@ class Plan:
         yield f"activations  {_size(batch * kept.activations)} a batch"
         yield f"operations   {flops:.3g} a token, {flops * tokens:.3g} in all"
         yield (
-            f"time         {flops * tokens / rate / 3600:,.1f} hours on {self.devices} x "
+            f"time         {_time(flops * tokens / rate)} on {self.devices} x "
             f"{self.machine['name']}, if {self.machine['share']:.0%} of "
             f"{self.machine['teraflops']} TFLOP/s are reached (assumed, not measured)"
         )
@@ -121,6 +121,10 @@ class Plan:
 
 def _bytes(x: Tensor) -> int:
     return x.numel() * x.element_size()
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 3600:,.1f} hours" if seconds > 360 else f"{seconds:,.1f} seconds"
 
 
 def _size(count: int) -> str:
