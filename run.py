@@ -5,6 +5,8 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +42,9 @@ def main(config: DictConfig) -> float | None:
     """
     try:
         check(config)
+        if config.dry_run:
+            plan(config)
+            return None
         there = known(config, last(config)) if sweeping() else None
         if there:
             log.info("Recorded already, and skipped (unless rerun=true): %s", there.file_name)
@@ -101,7 +106,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
     warnings.filterwarnings("ignore", module="lightning")
-    try:
+    with refusals():
         seed_everything(config.seed, verbose=False)
         if config.hardware.threads:
             torch.set_num_threads(config.hardware.threads)
@@ -147,11 +152,35 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             log_every_n_steps=10,
         )
         return task, data, evaluations, trainer
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Says in a line what is refused while something is made."""
+    try:
+        yield
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
         cause = error.__cause__ if isinstance(error, InstantiationException) else None
         raise Halted(str(cause or error)) from error
+
+
+def plan(config: DictConfig) -> None:
+    """Prints what the training would take, and computes nothing of it."""
+    if "plan" not in config.task:
+        task = HydraConfig.get().runtime.choices.task
+        raise Halted(f"task={task} has no plan to print: leave out dry_run, or take task=lm.")
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    make = partial(hydra.utils.instantiate, _convert_="all")
+    with refusals():
+        data, it = make(config.task.data), make(config.task.plan)
+        accumulate = data.accumulation(it.devices)
+        with FakeTensorMode():
+            network = make(config.task.network)
+        for line in it.lines(network, accumulate):
+            print(line)
 
 
 def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> Record:
@@ -172,7 +201,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
     try:
         record = train(config, record, task, data, trainer)
         task.to(trainer.strategy.root_device)
-        for evaluation in evaluations.values():
+        for evaluation in filter(None, evaluations.values()):
             for name, value, counts in evaluation(task):
                 record = replace(
                     record,

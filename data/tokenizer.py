@@ -1,7 +1,7 @@
 """The small byte-level tokenizer of the needle experiments; run as a module to rebuild it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,6 +42,11 @@ def corpus(prose: str) -> Iterator[str]:
 
 
 def build(prose: str, size: int = SIZE) -> Tokenizer:
+    """Learn the tokenizer of the needle experiments."""
+    return learn(corpus(prose), size)
+
+
+def learn(texts: Iterable[str], size: int) -> Tokenizer:
     """Learn a byte-level BPE whose digits always stand alone."""
     tokenizer = Tokenizer(models.BPE())
     # Without this a number's pieces would depend on its neighbours, and a copy on luck.
@@ -55,7 +60,7 @@ def build(prose: str, size: int = SIZE) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(corpus(prose), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 

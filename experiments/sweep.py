@@ -25,8 +25,14 @@ def digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:8] if text else "default"
 
 
+def divide(whole: float, part: float) -> int:
+    """How often a part is in the whole, and at least once."""
+    return max(1, int(whole) // int(part))
+
+
 # Here, and not in run.py, which the processes of joblib and submitit do not import.
 OmegaConf.register_new_resolver("digest", digest, replace=True)
+OmegaConf.register_new_resolver("divide", divide, replace=True)
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,26 @@ SMALL = [
 ]
 
 
+LANGUAGE = [
+    "task.corpus=data/samples/text/verses.jsonl",
+    "task.held_out=0.2",
+    "task.vocabulary=400",
+    "task.length=64",
+    "task.step_tokens=128",
+    "task.tokens=256",
+    "hardware.threads=1",
+    "logger=csv",
+]
 THROUGHPUT = ["task.lengths=[64]", "task.tokens=64", "hardware.threads=1", "logger=csv"]
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    untrained = "task=throughput" in command
-    small = THROUGHPUT if untrained else SMALL
+    needles = not any(word in command for word in ("task=throughput", "task=lm"))
+    small = SMALL if needles else LANGUAGE if "task=lm" in command else THROUGHPUT
+    if "dry_run=true" in command:
+        small, needles = [], False
     small = [*small, f"records={folder}/records", f"hydra.sweep.dir={folder}/outputs"]
-    if not untrained and not any(word.startswith("task.lengths") for word in command):
+    if needles and not any(word.startswith("task.lengths") for word in command):
         small.append("task.lengths=[1024]")
     if "-m" in command:
         small = [word.replace("{128: 0}", "{128:0}") for word in small]
@@ -73,7 +85,7 @@ def test_command(line: str, trained: Path, tmp_path: Path) -> None:
     folder = trained if "resume" in line or "evaluate_only" in line else tmp_path
     done = run(shlex.split(line), folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    if "run.py" in line and "--help" not in line:
+    if "run.py" in line and "--help" not in line and "dry_run" not in line:
         found = sorted((folder / "records").glob("*.json"), key=lambda path: path.stat().st_mtime)
         assert Record.read(found[-1]).status == "finished"
         assert len(found) == 4 if "-m" in line.split() else True

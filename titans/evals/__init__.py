@@ -4,15 +4,21 @@ from titans.evals.classification import Classification
 from titans.evals.forecast_error import ForecastError
 from titans.evals.generate import generate
 from titans.evals.needle import Needle
+from titans.evals.ngram import NGram
 from titans.evals.nucleotides import NucleotideBits
+from titans.evals.perplexity import Perplexity
+from titans.evals.plan import Plan
 from titans.evals.score import Score
 from titans.evals.throughput import Throughput
 
 __all__ = [
     "Classification",
     "ForecastError",
+    "NGram",
     "Needle",
     "NucleotideBits",
+    "Perplexity",
+    "Plan",
     "Score",
     "Throughput",
     "generate",

@@ -22,19 +22,24 @@ class Checkpoint(callbacks.Checkpoint):
 
     def __init__(self, path: str | Path, every: int) -> None:
         self.path, self.every, self.saved = Path(path), every, 0
+        self.stopping = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Waits for signals."""
 
         def stop(*_: Any) -> None:
-            trainer.should_stop = True
+            self.stopping = True
             # A second Ctrl-C does not wait.
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
         self.handlers = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
 
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Saves now and then."""
+    def on_train_batch_end(self, trainer: Trainer, *rest: Any) -> None:
+        """Saves now and then, and stops where that was asked for."""
+        # Gradients are not saved: half of a step could not be resumed. The number of the batch is
+        # the last that Lightning tells.
+        if self.stopping and (rest[-1] + 1) % trainer.accumulate_grad_batches == 0:
+            trainer.should_stop = True
         # Once a step, however many batches it is accumulated from.
         if trainer.global_step % self.every == 0 and trainer.global_step != self.saved:
             self._save(trainer)

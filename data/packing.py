@@ -1,0 +1,104 @@
+"""Documents packed one behind the other into sequences of equal length, in an order by seed."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+Tokens = NDArray[np.uint16]
+Batch = dict[str, Tensor]
+
+
+class Stream:
+    """Arrays of tokens that are read as one.
+
+    Args:
+        pieces: in their order, memory-mapped where they are large.
+    """
+
+    def __init__(self, pieces: Sequence[Tokens]) -> None:
+        self.pieces = list(pieces)
+        self.starts = np.cumsum([0, *map(len, self.pieces)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def read(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Return the tokens from `start` to `stop`."""
+        first = int(np.searchsorted(self.starts, start, side="right")) - 1
+        found = []
+        for begin, piece in zip(self.starts[first:], self.pieces[first:], strict=False):
+            if begin >= stop:
+                break
+            found.append(piece[max(start - begin, 0) : stop - begin])
+        return np.concatenate(found).astype(np.int64)
+
+
+class PackedBatches(Dataset[Batch]):
+    """Item i is a batch of the whole run, a function of the seed, the step and the rank alone.
+
+    A step takes the next `sequences` of an endless series: one order of all sequences of the
+    stream after the other, each by its epoch. They are divided among the ranks and the batches
+    that a step accumulates: neither changes which sequences a step has.
+
+    Args:
+        stream: the training tokens.
+        length: tokens of a sequence.
+        sequences: of a step.
+        seed: decides the order.
+        rank: of this process, among `ranks`.
+        ranks: processes.
+        accumulate: batches of a step on each rank.
+
+    Raises:
+        ValueError: the sequences of a step cannot be divided so, or the stream has none.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        length: int,
+        *,
+        sequences: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        accumulate: int = 1,
+    ) -> None:
+        if sequences % (ranks * accumulate):
+            raise ValueError(
+                f"a step of {sequences} sequences is not to be divided among {ranks} ranks and "
+                f"{accumulate} accumulated batches: set task.step_tokens to a multiple"
+            )
+        # One token more is read than is trained on: the last target.
+        self.count = (len(stream) - 1) // length
+        if self.count < 1:
+            raise ValueError(
+                f"the training part has {len(stream)} tokens, too few for a sequence of {length}: "
+                "give more text (task.corpus), or set task.length"
+            )
+        self.stream, self.length, self.sequences, self.seed = stream, length, sequences, seed
+        self.rank, self.ranks, self.accumulate = rank, ranks, accumulate
+        self.order = lru_cache(maxsize=2)(self._order)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return `tokens` and `targets`, both [batch, time]."""
+        step, part = divmod(index, self.accumulate)
+        first = step * self.sequences + part * self.ranks + self.rank
+        share = range(first, (step + 1) * self.sequences, self.ranks * self.accumulate)
+        rows = np.stack([self._sequence(number) for number in share])
+        tokens = torch.from_numpy(rows)
+        return {"tokens": tokens[:, :-1], "targets": tokens[:, 1:]}
+
+    def _sequence(self, number: int) -> NDArray[np.int64]:
+        epoch, place = divmod(number, self.count)
+        start = int(self.order(epoch)[place]) * self.length
+        return self.stream.read(start, start + self.length + 1)
+
+    def _order(self, epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed(hash((self.seed, epoch)))
+        return torch.randperm(self.count, generator=generator)

@@ -1,0 +1,90 @@
+"""Packed batches: which tokens a step has depends on the seed and on nothing else."""
+
+import numpy as np
+import pytest
+import torch
+
+from data.language import LanguageData
+from data.packing import PackedBatches, Stream
+
+LENGTH, SEQUENCES = 8, 12
+TOKENS = np.arange(1000, dtype=np.uint16)
+STREAM = Stream([TOKENS[:300], TOKENS[300:301], TOKENS[301:]])
+COUNT = 999 // LENGTH
+
+
+def batches(**settings: int) -> PackedBatches:
+    return PackedBatches(STREAM, LENGTH, **{"sequences": SEQUENCES, "seed": 3} | settings)
+
+
+def firsts(step: int, *, ranks: int = 1, accumulate: int = 1, seed: int = 3) -> list[int]:
+    """The first tokens of all sequences of a step, in no order."""
+    found: list[int] = []
+    for rank in range(ranks):
+        it = batches(rank=rank, ranks=ranks, accumulate=accumulate, seed=seed)
+        for part in range(accumulate):
+            found += it[step * accumulate + part]["tokens"][:, 0].tolist()
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 1), (0, 1000), (299, 302), (300, 301), (500, 509)])
+def test_a_stream_reads_across_its_pieces(start: int, stop: int) -> None:
+    assert STREAM.read(start, stop).tolist() == list(range(start, stop))
+
+
+def test_targets_are_the_tokens_that_follow() -> None:
+    batch = batches()[0]
+    assert batch["tokens"].shape == batch["targets"].shape == (SEQUENCES, LENGTH)
+    assert torch.equal(batch["targets"], batch["tokens"] + 1)
+    assert (batch["tokens"][:, 0] % LENGTH == 0).all()
+
+
+def test_an_epoch_has_every_sequence_once() -> None:
+    steps = -(-COUNT // SEQUENCES)
+    seen = [first for step in range(steps) for first in batches()[step]["tokens"][:, 0].tolist()]
+    assert sorted(seen[:COUNT]) == list(range(0, COUNT * LENGTH, LENGTH))
+    assert seen[:COUNT] != sorted(seen[:COUNT])
+    # The next epoch begins within the same step, in another order.
+    rest = [first for step in range(steps, 2 * steps) for first in batches()[step]["tokens"][:, 0]]
+    second = [*seen[COUNT:], *map(int, rest)][:COUNT]
+    assert sorted(second) == sorted(seen[:COUNT])
+    assert second != seen[:COUNT]
+
+
+@pytest.mark.parametrize(("ranks", "accumulate"), [(2, 1), (1, 3), (2, 3), (4, 1), (12, 1)])
+@pytest.mark.parametrize("step", [0, 9, 10, 57])
+def test_a_step_is_the_same_on_any_hardware(step: int, ranks: int, accumulate: int) -> None:
+    assert firsts(step, ranks=ranks, accumulate=accumulate) == firsts(step)
+
+
+def test_a_batch_is_a_function_of_its_number() -> None:
+    one, other = batches(), batches()
+    one[40], one[0]
+    assert torch.equal(one[7]["tokens"], other[7]["tokens"])
+    assert firsts(0, seed=4) != firsts(0)
+
+
+def test_what_cannot_be_divided_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"12 sequences.*5 ranks.*task\.step_tokens"):
+        batches(ranks=5)
+    with pytest.raises(ValueError, match=r"10 tokens.*task\.corpus"):
+        PackedBatches(Stream([TOKENS[:10]]), 64, sequences=1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("batch", "ranks", "accumulate"), [(64, 1, 1), (16, 1, 4), (5, 1, 16), (1, 1, 64), (16, 4, 1)]
+)
+def test_a_step_accumulates_what_does_not_fit(batch: int, ranks: int, accumulate: int) -> None:
+    data = LanguageData(None, length=8, step_tokens=512, batch=batch, steps=1)  # type: ignore[arg-type]
+    assert data.accumulation(ranks) == accumulate
+
+
+def test_devices_that_cannot_share_a_step_are_refused() -> None:
+    data = LanguageData(None, length=8, step_tokens=512, batch=8, steps=1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="3 devices cannot share 64 sequences"):
+        data.accumulation(3)
+
+
+def test_a_step_that_is_no_whole_number_of_sequences_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"task\.step_tokens"):
+        LanguageData(None, length=7, step_tokens=512, batch=8, steps=1)  # type: ignore[arg-type]

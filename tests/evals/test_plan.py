@@ -1,0 +1,69 @@
+"""What a training would take, against what it takes at scale tiny."""
+
+from collections.abc import Callable
+from typing import Any
+
+import hydra
+import pytest
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._pytree import tree_leaves
+
+from titans.evals import Plan
+from titans.models import LanguageModel
+
+LENGTH = 256
+MACHINE = {"name": "some device", "teraflops": 100, "share": 0.5}
+
+
+def made(compose: Callable[..., DictConfig], model: str) -> LanguageModel:
+    network = compose(f"model={model}", "scale=tiny").task.network
+    return hydra.utils.instantiate(network, _convert_="all")
+
+
+def plan(**settings: Any) -> Plan:
+    given = {"length": LENGTH, "step_tokens": 8192, "steps": 1000, "batch": 4, "devices": 2}
+    return Plan(**{**given, "precision": "32-true", "machine": MACHINE, **settings})
+
+
+def size(tensors: Any) -> int:
+    return sum(x.numel() * x.element_size() for x in tensors if isinstance(x, Tensor))
+
+
+@pytest.mark.parametrize("model", ["lmm", "mac", "mag", "transformer", "samba"])
+def test_memory_is_what_a_sequence_keeps(compose: Callable[..., DictConfig], model: str) -> None:
+    with FakeTensorMode():
+        fake = made(compose, model)
+    planned = plan().kept(fake)
+
+    network, seen = made(compose, model), {}
+    with saved_tensors_hooks(lambda x: seen.setdefault(x.data_ptr(), x), lambda x: x):
+        hidden, state = network.hidden(torch.zeros(1, LENGTH, dtype=torch.long))
+        logits = network.logits(hidden).float()
+        torch.nn.functional.cross_entropy(logits[0], torch.zeros(LENGTH, dtype=torch.long))
+    weights = {p.data_ptr() for p in network.parameters()}
+    kept = size(x for pointer, x in seen.items() if pointer not in weights)
+    assert planned.state == size(tree_leaves(state))
+    assert 0.9 * kept < planned.activations < 1.6 * kept
+
+
+def test_all_of_it_is_said(compose: Callable[..., DictConfig]) -> None:
+    with FakeTensorMode():
+        network = made(compose, "lmm")
+    parameters = sum(p.numel() for p in made(compose, "lmm").parameters())
+    said = "\n".join(plan().lines(network, accumulate=4))
+    assert f"parameters   {parameters:,}" in said
+    assert "tokens       8,192,000" in said
+    assert "steps        1,000 of 8,192 tokens" in said
+    assert "4 batches of 4 x 256 tokens on each of 2 devices" in said
+    assert "2 x some device, if 50% of 100 TFLOP/s are reached (assumed, not measured)" in said
+
+
+def test_half_precision_keeps_less(compose: Callable[..., DictConfig]) -> None:
+    with FakeTensorMode():
+        network = made(compose, "transformer")
+    full, half = plan().kept(network), plan(precision="bf16-mixed").kept(network)
+    assert half.activations < full.activations
