@@ -18,7 +18,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.beside import listed, number, show
-from experiments.overrides import check_options, check_types
+from experiments.checks import Halted, check, last
 from experiments.planned import identity, known, planned
 from experiments.provenance import commit, machine, versions
 from experiments.record import FAILED, FINISHED, Record, unfinished
@@ -27,10 +27,6 @@ from experiments.sweep import note_failure, sweeping
 log = logging.getLogger("titans")
 RECORD_NOTE = "record.txt"
 VALIDATION = "validation/error"
-
-
-class Halted(Exception):
-    """A run that cannot begin or go on, and what to do about it."""
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="run")
@@ -65,33 +61,6 @@ def main(config: DictConfig) -> float | None:
         # The other runs of the sweep go on.
         note_failure(error)
         return None
-
-
-def check(config: DictConfig) -> None:
-    """Refuses what can be refused from the configuration alone."""
-    typed, choices = list(HydraConfig.get().overrides.task), HydraConfig.get().runtime.choices
-    groups = [o for o in typed if o.lstrip("+~").partition("=")[0].partition("@")[0] in choices]
-    try:
-        check_types((o for o in typed if o not in groups), config, hydra.compose("run", groups))
-        check_options(config.task)
-        OmegaConf.resolve(config.copy())
-    except ValueError as error:
-        raise Halted(str(error)) from error
-    Path(config.records).mkdir(parents=True, exist_ok=True)
-    for folder in (config.records, config.output_dir):
-        if not os.access(folder, os.W_OK):
-            raise Halted(f"Nothing can be written to {folder}: make it writable, or name another.")
-    if config.task.data is None and (config.resume or config.evaluate_only):
-        task = HydraConfig.get().runtime.choices.task
-        raise Halted(f"task={task} trains nothing: leave out resume and evaluate_only.")
-    for path in (config.evaluate_only, last(config) if config.resume else None):
-        if path and not Path(path).is_file():
-            raise Halted(f"There is no checkpoint at {path}: train first, or name another file.")
-
-
-def last(config: DictConfig) -> Path:
-    """Where this command keeps its checkpoint."""
-    return Path(config.output_dir) / "last.ckpt"
 
 
 def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
