@@ -3,10 +3,9 @@
 import gzip
 import hashlib
 import logging
-import subprocess
-import tempfile
 from pathlib import Path
 
+from data.packages import AbsentError, debian_file
 from data.store import cache_folder, write_atomically
 
 PACKAGE = "bowtie-examples"
@@ -32,26 +31,10 @@ def escherichia_coli() -> Path:
 
 
 def _fetch() -> bytes:
-    """Downloads and unpacks the package, which needs neither root nor an installation."""
-    with tempfile.TemporaryDirectory() as folder:
-        _call("apt-get", "download", "-qq", PACKAGE, folder=folder)
-        package = next(Path(folder).glob("*.deb"), None)
-        if package is None:
-            raise RuntimeError(f"no genome: apt-get downloaded no {PACKAGE}; {REMEDY}")
-        _call("dpkg-deb", "-x", str(package), "content", folder=folder)
-        found = next(Path(folder, "content").rglob(MEMBER), None)
-        content = gzip.decompress(found.read_bytes()) if found else b""
+    try:
+        content = gzip.decompress(debian_file(PACKAGE, MEMBER))
+    except AbsentError as error:
+        raise RuntimeError(f"no genome: {error}; {REMEDY}, or run apt-get update") from error
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise RuntimeError(f"no genome: {PACKAGE} does not hold the known {MEMBER}; {REMEDY}")
     return content
-
-
-def _call(*command: str, folder: str) -> None:
-    try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=300)
-    except (subprocess.SubprocessError, OSError) as error:
-        reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1:]
-        raise RuntimeError(
-            f"no genome: {' '.join(command[:2])} {PACKAGE} failed ({''.join(reason)}); "
-            f"{REMEDY}, or run apt-get update"
-        ) from error

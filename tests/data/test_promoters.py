@@ -101,8 +101,8 @@ def test_what_apt_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_file_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TITANS_DATA", raising=False)
     monkeypatch.setenv("TITANS_CACHE", str(tmp_path))
-    monkeypatch.setattr(promoters, "_fetch", lambda: b"once")
+    monkeypatch.setattr(promoters, "debian_file", lambda *_: b"once")
     assert promoters.find().read_bytes() == b"once"
-    monkeypatch.setattr(promoters, "_fetch", lambda: b"twice")
+    monkeypatch.setattr(promoters, "debian_file", lambda *_: b"twice")
     assert promoters.find() == tmp_path / FILE
     assert promoters.find().read_bytes() == b"once"
