@@ -142,6 +142,7 @@ def test_killed_between_or_within_steps_it_goes_on_the_same(
     assert_same(resumed, trained)
 
 
+@pytest.mark.slow
 def test_stopped_within_a_step_it_ends_the_step(trained: Run, corpus: Path, tmp_path: Path) -> None:
     stopped = run(corpus, tmp_path, number=signal.SIGINT, batch=7 * ACCUMULATE + 2)
     assert stopped.code == 130, stopped.said
