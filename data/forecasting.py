@@ -90,6 +90,11 @@ class ForecastData(LightningDataModule):
         return range(max(0, sum(parts[:index]) - self.lookback), sum(parts[: index + 1]))
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """What the variables are called."""
+        return SOURCES[self.dataset].columns
+
+    @property
     def steps(self) -> int:
         """Optimiser steps of the whole run."""
         windows = len(self.rows("train")) - self.lookback - self.horizon + 1

@@ -18,6 +18,7 @@ class Windows:
     """Random windows in batches of unequal size."""
 
     horizon = HORIZON
+    channels = tuple(f"channel {n}" for n in range(CHANNELS))
 
     def __init__(self) -> None:
         generator = torch.Generator().manual_seed(0)

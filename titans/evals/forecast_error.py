@@ -20,6 +20,7 @@ class Parts(Protocol):
     """Where the windows come from."""
 
     horizon: int
+    channels: tuple[str, ...]
 
     def windows(self, part: str) -> Iterable[dict[str, Series]]:
         """All windows of the part `"test"`, batch by batch, as `past` and `future`."""
@@ -57,7 +58,8 @@ class ForecastError:
         if torch.isfinite(task.best_error):
             yield Score(f"{self.dataset}/validation_mse", float(task.best_error), {})
         if self.picture:
-            draw(examples, errors, Path(self.picture), title=f"{self.dataset}: {count} windows")
+            title, names = f"{self.dataset}: {count} windows", self.windows.channels
+            draw(examples, errors, Path(self.picture), title=title, channels=names)
 
     @torch.no_grad()
     def _forecasts(self, task: Forecast) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

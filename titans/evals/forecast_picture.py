@@ -30,7 +30,12 @@ def example(past: Series, future: Forecast, forecast: Forecast) -> Example:
 
 
 def draw(
-    examples: Sequence[Example], errors: Mapping[str, Tensor], path: Path, *, title: str
+    examples: Sequence[Example],
+    errors: Mapping[str, Tensor],
+    path: Path,
+    *,
+    title: str,
+    channels: Sequence[str],
 ) -> None:
     """Writes a PNG: a column a window and a row a channel, below them the error by step.
 
@@ -39,20 +44,21 @@ def draw(
         errors: name -> error at each step, `[horizon]`.
         path: where the picture goes.
         title: what was forecast.
+        channels: the names of all channels.
     """
     # Matplotlib takes a second to import, which only a picture is worth.
     from matplotlib.figure import Figure
 
     chosen = examples[:: max(1, -(-len(examples) // SHOWN))]
-    channels = range(examples[0].past.shape[1])
-    figure = Figure(figsize=(10, 2 * len(channels) + 2.4), layout="constrained")
+    shown = channels[-SHOWN:]
+    figure = Figure(figsize=(10, 2 * len(shown) + 2.4), layout="constrained")
     figure.suptitle(title)
-    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[len(channels), 1.2])[:, 0]
-    grid = top.subplots(len(channels), len(chosen), sharex=True, squeeze=False)
-    for row, channel in zip(grid, channels, strict=True):
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=[len(shown), 1.2])[:, 0]
+    grid = top.subplots(len(shown), len(chosen), sharex=True, squeeze=False)
+    for channel, (row, name) in enumerate(zip(grid, shown, strict=True)):
         for axes, example in zip(row, chosen, strict=True):
             _draw_window(axes, example, channel)
-        row[0].set_ylabel(f"channel {channel - len(channels)}")
+        row[0].set_ylabel(name)
     grid[0][0].legend(fontsize=7, frameon=False)
     axes = bottom.subplots()
     for name, error in errors.items():
