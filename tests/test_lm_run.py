@@ -184,7 +184,7 @@ def test_what_cannot_be_is_refused(corpus: Path, tmp_path: Path, argument: str, 
 def test_a_damaged_shard_is_refused_before_anything_is_trained(
     trained: Run, corpus: Path, tmp_path: Path
 ) -> None:
-    (shard,) = corpus.parent.glob("cache/language/*/train-00001.bin")
+    (shard,) = corpus.parent.glob("cache/language/*/train-00000.bin")
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-2])
     try:
