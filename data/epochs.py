@@ -1,14 +1,11 @@
 """Training batches in an order of each epoch, which a resumed run finds again."""
 
 from functools import lru_cache
-from typing import Any
 
 import torch
 from lightning import Trainer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-
-from data.steps import StepsFrom
+from torch.utils.data import Dataset
 
 Batch = dict[str, Tensor]
 
@@ -75,12 +72,3 @@ def place_of(trainer: Trainer | None) -> dict[str, int]:
         "ranks": trainer.world_size,
         "accumulate": trainer.accumulate_grad_batches,
     }
-
-
-def from_here_on(
-    batches: EpochBatches, steps: int, trainer: Trainer | None, workers: int
-) -> DataLoader[Any]:
-    """Return the batches from the trainer's step on, so that a resumed run is the same run."""
-    start = trainer.global_step if trainer else 0
-    order = StepsFrom(start * batches.accumulate, steps * batches.accumulate)
-    return DataLoader(batches, sampler=order, batch_size=None, num_workers=workers)

@@ -7,9 +7,10 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from data.epochs import EpochBatches, from_here_on, place_of
+from data.epochs import EpochBatches, place_of
 from data.series import SOURCES
 from data.series_file import load_series
+from data.steps import from_here_on
 
 Windows = dict[str, Tensor]
 PARTS = ("train", "validation", "test")

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data.classes import Sequences, evenly, load_sequences
-from data.epochs import Batch, EpochBatches, from_here_on, place_of
+from data.epochs import Batch, EpochBatches, place_of
 from data.nucleotides import PADDING
 from data.sequences import SOURCES
+from data.steps import from_here_on
 
 log = logging.getLogger(__name__)
 # One in so many training sequences validates.

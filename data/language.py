@@ -6,7 +6,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from data.packing import Batch, PackedBatches
-from data.steps import StepsFrom
+from data.steps import from_here_on
 from data.text import Text
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,4 @@ class LanguageData(LightningDataModule):
             ranks=ranks,
             accumulate=accumulate,
         )
-        start = trainer.global_step if trainer else 0
-        steps = StepsFrom(start * accumulate, self.steps * accumulate)
-        return DataLoader(batches, sampler=steps, batch_size=None, num_workers=self.workers)
+        return from_here_on(batches, self.steps, trainer, self.workers)

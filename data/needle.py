@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data import haystack
 from data.prompt import IGNORED, Encode, Haystack, Tokens, Writer
-from data.steps import StepsFrom
+from data.steps import from_here_on
 from data.tokenizer import FOLDER, load_tokenizer
 from data.words import KINDS
 
@@ -177,10 +177,7 @@ class NeedleData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches from the trainer's step on, so that a resumed run is the same run."""
-        batches = self.batches()
-        start = self.trainer.global_step if self.trainer else 0
-        steps = StepsFrom(start * batches.accumulate, self.steps * batches.accumulate)
-        return DataLoader(batches, sampler=steps, batch_size=None, num_workers=self.workers)
+        return from_here_on(self.batches(), self.steps, self.trainer, self.workers)
 
 
 def check_needles(needles: Mapping[str, float]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from data.intervals import Interval
 from data.markov import Markov
 from data.nucleotides import PADDING, UNKNOWN, reverse_complement
 from data.prompt import IGNORED
-from data.steps import StepsFrom
+from data.steps import from_here_on
 
 Batch = dict[str, Tensor]
 Stages = Sequence[Sequence[int]]
@@ -219,6 +219,4 @@ class NucleotideData(LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             accumulate=accumulate,
         )
-        start = trainer.global_step if trainer else 0
-        steps = StepsFrom(start * accumulate, self.steps * accumulate)
-        return DataLoader(batches, sampler=steps, batch_size=None, num_workers=self.workers)
+        return from_here_on(batches, self.steps, trainer, self.workers)
