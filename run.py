@@ -104,12 +104,13 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             task.restore(load_checkpoint(config.evaluate_only))
         elif config.resume:
             task.on_load_checkpoint(load_checkpoint(last(config)))
-        if data is not None:
+        trains = data is not None and not config.evaluate_only
+        if trains:
             data.setup()
         # Last, as it opens the logger: what is refused before leaves none behind.
         trainer = Trainer(
             **OmegaConf.to_container(config.hardware.trainer, resolve=True),
-            max_steps=0 if data is None else data.steps,
+            max_steps=data.steps if trains else 0,
             # Lightning counts an interrupted epoch as done; the sampler knows the step.
             max_epochs=-1,
             gradient_clip_val=config.task.get("gradient_clip", 1.0),

@@ -1,6 +1,7 @@
 """Language modelling: batches of packed documents, as many tokens a step on any hardware."""
 
 import logging
+from typing import Any
 
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
@@ -62,6 +63,10 @@ class LanguageData(LightningDataModule):
         each = self.sequences // ranks
         # The fewest batches that are equal and no larger than is allowed.
         return next(n for n in range(1, each + 1) if each % n == 0 and each // n <= self.batch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: how to read text as the model does, and how much of it."""
+        return {"tokenizer": self.text.tokenizer, "end": self.text.end, "length": self.length}
 
     def setup(self, stage: str | None = None) -> None:
         """Tokenise or verify the shards, and have the trainer accumulate a step."""

@@ -1,6 +1,7 @@
 """Evaluations: callables that turn a task into scores."""
 
 from titans.evals.classification import Classification
+from titans.evals.commonsense import CommonSense
 from titans.evals.forecast_error import ForecastError
 from titans.evals.generate import generate
 from titans.evals.needle import Needle
@@ -13,6 +14,7 @@ from titans.evals.throughput import Throughput
 
 __all__ = [
     "Classification",
+    "CommonSense",
     "ForecastError",
     "NGram",
     "Needle",

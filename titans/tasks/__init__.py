@@ -9,6 +9,7 @@ from titans.tasks.next_token import NextToken
 from titans.tasks.optimization import cosine, decayed_apart
 from titans.tasks.progress import ProgressBar
 from titans.tasks.task import DivergedError, Task
+from titans.tasks.trained import Reading, load_reading, load_trained
 
 __all__ = [
     "Checkpoint",
@@ -17,11 +18,14 @@ __all__ = [
     "Forecast",
     "NextToken",
     "ProgressBar",
+    "Reading",
     "StopWhereHopeless",
     "Task",
     "cosine",
     "decayed_apart",
     "finish",
     "load_checkpoint",
+    "load_reading",
+    "load_trained",
     "wandb_logger",
 ]
