@@ -12,16 +12,17 @@ from transformers.models.auto.configuration_auto import AutoConfig
 class TitansConfig(PreTrainedConfig):
     """All that is needed to build a language model, without the project's own configuration.
 
-    Attributes:
+    Args:
         network: the resolved description, as `titans.models.build` takes it, in YAML. The order of
             mixers means something, and `transformers` would sort a mapping by name.
+        others: what every configuration of `transformers` has.
     """
 
     model_type: ClassVar[str] = "titans"
-    network: str = ""
 
-    def __post_init__(self, **others: Any) -> None:
-        super().__post_init__(**others)
+    def __init__(self, network: str = "", **others: Any) -> None:
+        self.network = network
+        super().__init__(**others)
         # Makes the model known, too. Not earlier, as it needs all of transformers and torch.
         import_module("titans.hub.modeling")
 
@@ -37,17 +38,27 @@ class TitansConfig(PreTrainedConfig):
     @property
     def vocab_size(self) -> int:
         """Number of tokens."""
-        return int(self.described["vocabulary"])
+        return self._number("vocabulary")
 
     @property
     def hidden_size(self) -> int:
         """Width of the stack."""
-        return int(self.described["backbone"]["dim"])
+        return self._number("backbone", "dim")
 
     @property
     def num_hidden_layers(self) -> int:
         """Blocks of the stack."""
-        return int(self.described["backbone"]["layers"])
+        return self._number("backbone", "layers")
+
+    def _number(self, *names: str) -> int:
+        try:
+            part = self.described
+            for name in names:
+                part = part[name]
+            return int(part)
+        except (KeyError, TypeError, ValueError) as error:
+            # As of an attribute that is not there, for which the library has defaults.
+            raise AttributeError(f"the network has no {'.'.join(names)}") from error
 
 
 @cache
