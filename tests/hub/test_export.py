@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer
 
 from titans import export as command
 from titans.hub.folder import export
@@ -79,6 +82,17 @@ def test_a_network_that_cannot_be_built_is_refused(
 def test_other_weights_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"changed\.ckpt does not describe"):
         export(changed(checkpoint, tmp_path, state_dict={}), tmp_path / "out")
+
+
+def test_the_tokenizer_puts_nothing_before_a_text(checkpoint: Path, tmp_path: Path) -> None:
+    kept = torch.load(checkpoint, weights_only=True)["LanguageData"]
+    pieces = Tokenizer.from_str(kept["tokenizer"])
+    pieces.post_processor = TemplateProcessing("<|endoftext|> $A", None, [("<|endoftext|>", 0)])
+    assert pieces.encode("tide").ids[0] == 0
+    here = changed(checkpoint, tmp_path, LanguageData=kept | {"tokenizer": pieces.to_str()})
+    export(here, tmp_path / "out")
+    ids = AutoTokenizer.from_pretrained(tmp_path / "out")("tide")["input_ids"]
+    assert ids == pieces.encode("tide", add_special_tokens=False).ids
 
 
 def test_a_folder_with_something_in_it_is_left_alone(checkpoint: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What stands in for a cache of keys and values: the recurrent state."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -72,5 +73,5 @@ class RecurrentState:
         """Takes for each row the state of another one, as beam search asks; of its own group."""
         for index, group in enumerate(self.groups):
             taken = torch.searchsorted(group.rows, beam_idx[group.rows])
-            state = tree_map_only(Tensor, lambda part, at=taken: part[at], group.state)
-            self.groups[index] = group._replace(state=state)
+            take = partial(torch.index_select, dim=0, index=taken)
+            self.groups[index] = group._replace(state=tree_map_only(Tensor, take, group.state))
