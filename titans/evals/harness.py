@@ -92,8 +92,10 @@ class Harness(TemplateLM):
             )
         network, reading = load_trained(given["checkpoint"])
         limit, size = given.get("max_length", reading.length), str(given.get("batch_size", "auto"))
+        # lm-eval asks for a GPU where nobody says otherwise.
+        device = given.get("device", "cpu") if torch.cuda.is_available() else "cpu"
         return cls(
-            network.to(given.get("device", "cpu")),
+            network.to(device),
             reading.tokenizer,
             reading.end,
             max_length=None if limit in (None, "null", "None") else int(limit),
