@@ -43,7 +43,9 @@ def _cells(record: Record) -> Iterator[tuple[Table, Cell]]:
         # Another machine's speed is no measure of this one, nor a mean over runs of one of them.
         if table.by_machine or table.average_over:
             continue
-        for cell in table.cells:
+        # Of the paper's scales that of the run first, where it is one of them.
+        scale = record.choices.get("scale")
+        for cell in sorted(table.cells, key=lambda cell: cell.run.get("scale") != scale):
             if cell.scores and cell.run and _same(cell.run, record):
                 yield table, cell
 

@@ -17,7 +17,7 @@ from titans.evals.harness import Harness
 
 # What lm-eval's adapter of transformers imports, and lm-eval does not ask for.
 pytest.importorskip("accelerate")
-from lm_eval.models.huggingface import HFLM  # noqa: E402
+from lm_eval.models.huggingface import HFLM
 
 TOKENIZER = (FOLDER / "tokenizer.json").read_text()
 LENGTH = 48
