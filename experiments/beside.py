@@ -17,7 +17,7 @@ CHANCE = "chance"
 
 
 def beside(record: Record) -> dict[str, float]:
-    """Score -> the paper's number for that model and task, whatever the scale."""
+    """Score -> the paper's number for that model and task, whatever the scale and the recipe."""
     return _first((cell.name, cell.paper) for _, cell in _cells(record))
 
 
@@ -91,7 +91,8 @@ def listed(counts: Mapping[str, float]) -> str:
 
 def _same(run: Mapping[str, str], record: Record) -> bool:
     known = record.choices | {key: str(value) for key, value in record.settings.items()}
-    return all(known.get(key) == str(value) for key, value in run.items() if key != "scale")
+    wanted = {key: str(value) for key, value in run.items() if key not in ("scale", "experiment")}
+    return all(known.get(key) == value for key, value in wanted.items())
 
 
 def _metric(score: str) -> str:
