@@ -172,7 +172,7 @@ class Harness(TemplateLM):
         windows = [list(self._windows(self.tok_encode(request.args[0]))) for request in requests]
         flat = [(None, context, continuation) for some in windows for context, continuation in some]
         answers = iter(self._loglikelihood_tokens(flat, disable_tqdm))
-        totals = [sum(next(answers)[0] for _ in some) for some in windows]
+        totals = [sum((next(answers)[0] for _ in some), 0.0) for some in windows]
         for request, total in zip(requests, totals, strict=True):
             self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
         return totals
