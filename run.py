@@ -156,6 +156,7 @@ def plan(config: DictConfig) -> None:
 def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> Record:
     """Trains or loads, scores, and writes the record as scores come in."""
     from titans.evals.measure import high_water
+    from titans.tasks import address
 
     began = time.monotonic()
     record = replace(
@@ -165,6 +166,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         machine=machine(**device(trainer)),
         status=FAILED,
         error="did not finish",
+        wandb="".join(address(logger) for logger in trainer.loggers),
     )
     # A run that is resumed goes on with the record it left: one run has one record.
     path = unfinished(Path(config.output_dir, RECORD_NOTE)) if config.resume else None

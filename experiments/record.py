@@ -39,6 +39,7 @@ class Record:
         seconds: Wall time of the run.
         status: `finished` or `failed`; a failed run keeps the scores it had.
         error: Why the run failed; empty when it finished.
+        wandb: The run on Weights & Biases, as `project/id`; empty where there is none.
     """
 
     choices: dict[str, str]
@@ -54,6 +55,7 @@ class Record:
     seconds: float = 0.0
     status: str = FINISHED
     error: str = ""
+    wandb: str = ""
 
     def __post_init__(self) -> None:
         """Replace what strict JSON cannot hold.
@@ -83,7 +85,12 @@ class Record:
     @cached_property
     def digest(self) -> str:
         """The sha256 of the record's canonical JSON."""
-        return _digest(asdict(self))
+        return _digest(self._content())
+
+    def _content(self) -> dict[str, Any]:
+        content = asdict(self)
+        # Records that were made before there was this field keep their digests.
+        return content if self.wandb else {k: v for k, v in content.items() if k != "wandb"}
 
     @property
     def file_name(self) -> str:
@@ -106,7 +113,7 @@ class Record:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / self.file_name
-        content = asdict(self) | {"digest": self.digest}
+        content = self._content() | {"digest": self.digest}
         _write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
         if previous is not None and previous != path:
             previous.unlink(missing_ok=True)
@@ -190,12 +197,13 @@ def _parse(content: Any) -> Record:
     known: dict[str, Any] = {
         item.name: get_origin(item.type) or item.type for item in fields(Record)
     }
-    if not isinstance(content, dict) or not {"digest", *known} == set(content):
+    if not isinstance(content, dict) or not {"digest", *known} == {"wandb", *content}:
         raise RecordError("not a record: its fields are not those of one")
     digest = content.pop("digest")
-    for name, kind in known.items():
-        if not isinstance(content[name], (int, float) if kind is float else kind):
-            raise RecordError(f"{name} is a {type(content[name]).__name__}")
+    for name, value in content.items():
+        kind = known[name]
+        if not isinstance(value, (int, float) if kind is float else kind):
+            raise RecordError(f"{name} is a {type(value).__name__}")
     for name, number in (content["scores"] | content["counts"]).items():
         if not isinstance(number, int | float | None):
             raise RecordError(f"{name} is {number!r}, not a number")

@@ -90,6 +90,7 @@ def test_the_run_says_what_it_is(attempts: list[list[dict[str, Any]]], folder: P
     assert run["tags"] == ["forecasting/rlinear", "timeseries", "window", "seed4"]
     (record,) = (Record.read(path) for path in folder.glob("records/*.json"))
     assert record.status == FINISHED
+    assert record.wandb == f"titans/{run['run_id']}"
     assert of(attempts[1], "exit")[0]["exit_code"] == 0
 
 

@@ -32,6 +32,13 @@ def test_reads_back_what_was_written(record: Record, tmp_path: Path) -> None:
     assert path.name.startswith("20260102T030405Z-mac-niah-tiny-seed3-")
 
 
+def test_only_a_run_on_weights_and_biases_names_it(record: Record, tmp_path: Path) -> None:
+    there = replace(record, wandb="titans/1a2b3c4d")
+    assert Record.read(there.write(tmp_path)) == there
+    assert "wandb" not in json.loads(record.write(tmp_path).read_text())
+    assert len({there.digest, record.digest}) == 2
+
+
 def test_scores_that_are_not_finite_are_null_in_strict_json(record: Record, tmp_path: Path) -> None:
     scores = json.loads(record.write(tmp_path).read_text())["scores"]
     assert scores["diverged/ppl"] is None

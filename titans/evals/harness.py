@@ -92,8 +92,10 @@ class Harness(TemplateLM):
             )
         network, reading = load_trained(given["checkpoint"])
         limit, size = given.get("max_length", reading.length), str(given.get("batch_size", "auto"))
+        # lm-eval asks for a GPU where nobody says otherwise.
+        device = given.get("device", "cpu") if torch.cuda.is_available() else "cpu"
         return cls(
-            network.to(given.get("device", "cpu")),
+            network.to(device),
             reading.tokenizer,
             reading.end,
             max_length=None if limit in (None, "null", "None") else int(limit),
@@ -170,7 +172,7 @@ class Harness(TemplateLM):
         windows = [list(self._windows(self.tok_encode(request.args[0]))) for request in requests]
         flat = [(None, context, continuation) for some in windows for context, continuation in some]
         answers = iter(self._loglikelihood_tokens(flat, disable_tqdm))
-        totals = [sum(next(answers)[0] for _ in some) for some in windows]
+        totals = [sum((next(answers)[0] for _ in some), 0.0) for some in windows]
         for request, total in zip(requests, totals, strict=True):
             self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
         return totals

@@ -2,7 +2,7 @@
 
 from titans.tasks.checkpoint import Checkpoint, load_checkpoint
 from titans.tasks.classify import Classify
-from titans.tasks.dashboard import finish, wandb_logger
+from titans.tasks.dashboard import address, finish, wandb_logger
 from titans.tasks.forecast import Forecast
 from titans.tasks.hopeless import StopWhereHopeless
 from titans.tasks.next_token import NextToken
@@ -21,6 +21,7 @@ __all__ = [
     "Reading",
     "StopWhereHopeless",
     "Task",
+    "address",
     "cosine",
     "decayed_apart",
     "finish",

@@ -61,6 +61,11 @@ def wandb_logger(
     return logger
 
 
+def address(logger: Logger) -> str:
+    """The run on Weights & Biases, as `project/id`; empty for another logger."""
+    return f"{logger.name}/{logger.version}" if isinstance(logger, WandbLogger) else ""
+
+
 def _run_id(note: Path, resume: bool) -> str:
     """The id that is noted, for a run that is resumed, or a new one; it is noted."""
     if resume and note.is_file():

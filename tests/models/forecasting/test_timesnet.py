@@ -29,7 +29,7 @@ def literal(block: TimesBlock, x: Tensor) -> Tensor:
         angles = 2 * math.pi * frequency * torch.arange(time, dtype=x.dtype) / time
         parts = (angles.cos()[:, None] * x).sum(0), (angles.sin()[:, None] * x).sum(0)
         amplitudes.append((parts[0] ** 2 + parts[1] ** 2).sqrt().mean())
-    order = sorted(range(len(amplitudes)), key=lambda i: -float(amplitudes[i]))[: block.periods]
+    order = sorted(range(len(amplitudes)), key=lambda i: -float(block.spectrum[i]))[: block.periods]
     weights = torch.stack([amplitudes[i] for i in order]).exp()
     total = x.clone()
     for place, weight in zip(order, weights / weights.sum(), strict=True):
@@ -48,12 +48,23 @@ def literal(block: TimesBlock, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("time", [24, 31])
 def test_a_block_is_its_equations(time: int) -> None:
     torch.manual_seed(0)
-    block = TimesBlock(3, 4, periods=4, kernels=3).double()
+    block = TimesBlock(3, 4, steps=time, periods=4, kernels=3).double().eval()
+    block.spectrum.uniform_()
     for parameter in block.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     x = torch.randn(5, time, 3, dtype=torch.float64) * 0.3
     expected = torch.stack([literal(block, window) for window in x])
     torch.testing.assert_close(block(x), expected)
+
+
+def test_the_periods_are_those_of_what_it_was_trained_on() -> None:
+    torch.manual_seed(0)
+    block = TimesBlock(1, 2, steps=24, periods=1, kernels=1)
+    wave = (2 * math.pi * torch.arange(24) / 8).sin()[None, :, None]
+    block(wave + 0.1 * torch.randn(4, 24, 1))
+    other = (2 * math.pi * torch.arange(24) / 3).sin()[None, :, None]
+    assert block.eval().strongest(other)[0] == [8]
+    assert block.train().strongest(other)[0] == [3]
 
 
 def test_a_fold_has_a_period_a_row() -> None:

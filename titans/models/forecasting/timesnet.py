@@ -38,40 +38,51 @@ class Inception(nn.Module):
 
 
 class TimesBlock(nn.Module):
-    """Folds the series by each of its strongest periods, mixes the grids, adds them up (eq. 1-7).
+    """Folds the series by its strongest periods, mixes the grids, adds them up (eq. 1-7).
 
-    Each window has periods of its own; those that share one are convolved together.
+    The periods are those of the training data: training takes them from the mean spectrum of its
+    batch, and keeps a running mean of it, by which all later windows are folded. So a forecast
+    does not depend on the windows beside it. How much each period counts is the window's own.
 
     Args:
         dim: width of input and output.
         hidden: width between the two convolutions.
+        steps: length of the series.
         periods: how many periods, `k`.
         kernels: convolutions of an inception block.
     """
 
-    def __init__(self, dim: int, hidden: int, *, periods: int, kernels: int) -> None:
+    spectrum: Tensor
+
+    def __init__(self, dim: int, hidden: int, *, steps: int, periods: int, kernels: int) -> None:
         super().__init__()
         self.periods = periods
         self.inner = Inception(dim, hidden, kernels)
         self.outer = Inception(hidden, dim, kernels)
+        self.register_buffer("spectrum", torch.zeros(steps // 2))
 
     def forward(self, x: Sequence) -> Sequence:
-        """`[batch, time, dim]` to the same."""
+        """`[batch, steps, dim]` to the same."""
         lengths, weights = self.strongest(x)
         kernels = self.inner.merged(), self.outer.merged()
         mixed = x
-        for period in lengths.unique().tolist():
-            window, rank = (lengths == period).nonzero(as_tuple=True)
-            grid = convolve(F.gelu(convolve(fold(x[window], period), *kernels[0])), *kernels[1])
+        for rank, period in enumerate(lengths):
+            grid = fold(x, period)
+            grid = convolve(F.gelu(convolve(grid, *kernels[0])), *kernels[1])
             varied = grid.permute(0, 2, 3, 1).flatten(1, 2)[:, : x.shape[1]]
-            mixed = mixed.index_add(0, window, weights[window, rank, None, None] * varied)
+            mixed = mixed + weights[:, rank, None, None] * varied
         return mixed
 
-    def strongest(self, x: Sequence) -> tuple[Tensor, Tensor]:
-        """Lengths and weights of the strongest periods, both `[batch, periods]` (eq. 1, 6)."""
+    def strongest(self, x: Sequence) -> tuple[list[int], Tensor]:
+        """The strongest periods, and their weights `[batch, periods]` (eq. 1, 6)."""
         amplitudes = torch.fft.rfft(x, dim=1).abs().mean(-1)[:, 1:]
-        amplitude, place = amplitudes.topk(self.periods, dim=1)
-        return -(x.shape[1] // -(place + 1)), amplitude.softmax(dim=1)
+        found = self.spectrum
+        if self.training:
+            found = amplitudes.detach().mean(0)
+            self.spectrum.lerp_(found.to(self.spectrum.dtype), 0.1)
+        places = found.topk(self.periods).indices
+        periods = [-(x.shape[1] // -(place + 1)) for place in places.tolist()]
+        return periods, amplitudes[:, places].softmax(dim=1)
 
 
 def fold(x: Sequence, period: int) -> Float[Tensor, "batch dim rows columns"]:
@@ -123,9 +134,10 @@ class TimesNet(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        if layers < 1 or not 1 <= periods <= (lookback + horizon) // 2:
+        steps = lookback + horizon
+        if layers < 1 or not 1 <= periods <= steps // 2:
             raise ValueError(
-                f"{layers} layers, {periods} periods for {lookback + horizon} steps: set layers to "
+                f"{layers} layers, {periods} periods for {steps} steps: set layers to "
                 "1 or more, and periods to at most half of the steps"
             )
         self.horizon = horizon
@@ -134,9 +146,10 @@ class TimesNet(nn.Module):
         nn.init.kaiming_normal_(self.embedding.weight, nonlinearity="leaky_relu")
         self.register_buffer("positions", waves(lookback, dim), persistent=False)
         self.dropout = nn.Dropout(dropout)
-        self.stretch = nn.Linear(lookback, lookback + horizon)
+        self.stretch = nn.Linear(lookback, steps)
         self.blocks = nn.ModuleList(
-            TimesBlock(dim, hidden, periods=periods, kernels=kernels) for _ in range(layers)
+            TimesBlock(dim, hidden, steps=steps, periods=periods, kernels=kernels)
+            for _ in range(layers)
         )
         # One norm behind all blocks, as in the published code.
         self.norm = nn.LayerNorm(dim)
