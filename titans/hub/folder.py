@@ -50,14 +50,13 @@ def refuse(out: Path) -> None:
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(f"{out} is there and not empty: remove it, or name another folder")
-    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    # An empty folder is exchanged, for which its parent is written.
-    for folder in {there, out.absolute().parent if there == out.absolute() else there}:
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(
-                f"nothing can be written to {folder}: make it a folder that you may write to, or "
-                "name another"
-            )
+    # An empty folder is exchanged, for which the one above it is written.
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"nothing can be written to {there}: make it a folder that you may write to, or name "
+            "another"
+        )
 
 
 def _model(loaded: dict[str, Any], path: Path, reading: Reading) -> TitansForCausalLM:
