@@ -66,7 +66,9 @@ class LanguageData(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: how to read text as the model does, and how much of it."""
-        return {"tokenizer": self.text.tokenizer, "end": self.text.end, "length": self.length}
+        text = self.text
+        reads = {"tokenizer": text.tokenizer, "end": text.end, "length": self.length}
+        return reads | {"corpus": text.name}
 
     def setup(self, stage: str | None = None) -> None:
         """Tokenise or verify the shards, and have the trainer accumulate a step."""

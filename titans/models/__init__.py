@@ -2,7 +2,8 @@
 
 from titans.models.backbone import Backbone
 from titans.models.block import Block
+from titans.models.build import build
 from titans.models.classifier import Classifier
 from titans.models.language import LanguageModel
 
-__all__ = ["Backbone", "Block", "Classifier", "LanguageModel"]
+__all__ = ["Backbone", "Block", "Classifier", "LanguageModel", "build"]

@@ -9,7 +9,7 @@ from titans.tasks.next_token import NextToken
 from titans.tasks.optimization import cosine, decayed_apart
 from titans.tasks.progress import ProgressBar
 from titans.tasks.task import DivergedError, Task
-from titans.tasks.trained import Reading, load_reading, load_trained
+from titans.tasks.trained import Reading, load_reading, load_trained, reading_of
 
 __all__ = [
     "Checkpoint",
@@ -28,5 +28,6 @@ __all__ = [
     "load_checkpoint",
     "load_reading",
     "load_trained",
+    "reading_of",
     "wandb_logger",
 ]
