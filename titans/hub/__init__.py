@@ -7,7 +7,6 @@ imported here: our classes are made known to it when its own table of models is 
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
@@ -23,7 +22,7 @@ def introduce() -> None:
         sys.meta_path.insert(0, _AfterTable())
 
 
-class _AfterTable(MetaPathFinder):
+class _AfterTable:
     """Finds the table as Python would, and has our module imported once it is there."""
 
     def find_spec(
