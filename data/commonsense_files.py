@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from data.encoding import lines
+
 Row = dict[str, Any]
 Read = Callable[[Path], Iterator[Row]]
 
@@ -23,17 +25,16 @@ def json_lines(path: Path) -> Iterator[Row]:
     Raises:
         ValueError: a line is none, as the last of a truncated file; it says which.
     """
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path} is damaged in line {number} ({error})") from error
+    for number, line in enumerate(lines(path), 1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged in line {number} ({error})") from error
 
 
 def wikitext(path: Path) -> Iterator[Row]:
     """The articles of WikiText's raw text: each begins with a heading of the first level."""
-    text = path.read_text(encoding="utf-8")
+    text = "".join(lines(path))
     starts = [match.start() for match in re.finditer(r"^ = [^=].* = $", text, re.MULTILINE)]
     # What precedes the first heading belongs to the first article.
     for start, stop in zip([0, *starts[1:]], [*starts[1:], len(text)], strict=True):
@@ -61,7 +62,7 @@ def _labelled(path: Path, labels: Path) -> Iterator[tuple[Row, str]]:
     """
     if not labels.is_file():
         raise FileNotFoundError(f"there is no {labels}, which has the answers of {path.name}")
-    rows, found = list(json_lines(path)), labels.read_text(encoding="utf-8").split()
+    rows, found = list(json_lines(path)), "".join(lines(labels)).split()
     if len(rows) != len(found):
         raise ValueError(f"{labels} has {len(found)} lines, and {path} {len(rows)}: fetch both")
     yield from zip(rows, found, strict=True)
@@ -74,11 +75,11 @@ def hellaswag(path: Path) -> Iterator[Row]:
         ValueError: the file is truncated.
     """
     try:
-        lines = bz2.decompress(path.read_bytes()).decode().splitlines()
+        text = bz2.decompress(path.read_bytes()).decode().splitlines()
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{path} is damaged ({error}): fetch it again") from error
-    for start in range(0, len(lines) - 5, 6):
-        described, label, *endings = lines[start : start + 6]
+    for start in range(0, len(text) - 5, 6):
+        described, label, *endings = text[start : start + 6]
         activity, _, context = described.partition(": ")
         whole, _, begun = re.fullmatch(r"((.*[.!?]\s+)?)(.*)", context).groups()  # type: ignore[union-attr]
         if begun.endswith((".", "!", "?")):

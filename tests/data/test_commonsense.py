@@ -119,6 +119,9 @@ def test_a_truncated_file_is_refused_by_its_name(write: Callable[..., Path]) -> 
     path.write_bytes(lines({"text": "one two"}, {"texts": "three four"}))
     with pytest.raises(ValueError, match=rf"{path} has no text in row 2"):
         found("lambada")
+    path.write_bytes(lines({"text": "one"}) + b'{"text": "\xe9"}\n')
+    with pytest.raises(ValueError, match=rf"{path}, line 2: not UTF-8"):
+        found("lambada")
     squeezed = write("hellaswag", bz2.compress(b"a: b\n0\n1\n2\n3\n4\n" * 9)[:-9], 9)
     with pytest.raises(ValueError, match=rf"{squeezed} is damaged"):
         found("hellaswag")
