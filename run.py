@@ -70,7 +70,13 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
 
     from titans.memory import compile_chunks
     from titans.ops import kernels
-    from titans.tasks import Checkpoint, ProgressBar, StopWhereHopeless, load_checkpoint
+    from titans.tasks import (
+        Checkpoint,
+        KeepDivergedBatch,
+        ProgressBar,
+        StopWhereHopeless,
+        load_checkpoint,
+    )
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
@@ -90,7 +96,11 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             run=identity(config)
             | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
         )
-        callbacks = [Checkpoint(last(config), config.checkpoint_every), ProgressBar()]
+        callbacks = [
+            Checkpoint(last(config), config.checkpoint_every),
+            ProgressBar(),
+            KeepDivergedBatch(config.output_dir),
+        ]
         data, evaluations = make(config.task.data), make(config.task.evaluations)
         if config.search:
             from experiments.search import this_run

@@ -3,6 +3,7 @@
 from titans.tasks.checkpoint import Checkpoint, load_checkpoint
 from titans.tasks.classify import Classify
 from titans.tasks.dashboard import address, finish, wandb_logger
+from titans.tasks.diverged import KeepDivergedBatch
 from titans.tasks.forecast import Forecast
 from titans.tasks.hopeless import StopWhereHopeless
 from titans.tasks.next_token import NextToken
@@ -16,6 +17,7 @@ __all__ = [
     "Classify",
     "DivergedError",
     "Forecast",
+    "KeepDivergedBatch",
     "NextToken",
     "ProgressBar",
     "Reading",
