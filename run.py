@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.beside import listed, number, show
 from experiments.checks import Halted, check, last
+from experiments.folder import alone
 from experiments.planned import identity, known, planned
 from experiments.provenance import commit, machine, versions
 from experiments.record import FAILED, FINISHED, Record, unfinished
@@ -41,12 +42,13 @@ def main(config: DictConfig) -> float | None:
         if config.dry_run:
             plan(config)
             return None
-        there = known(config, last(config)) if sweeping() else None
-        if there:
-            log.info("Recorded already, and skipped (unless rerun=true): %s", there.file_name)
-            return there.scores.get(VALIDATION)
-        # Torch and Lightning take seconds to import: a wrong command is refused before.
-        return run(config, *build(config)).scores.get(VALIDATION)
+        with alone(config.output_dir):
+            there = known(config, last(config)) if sweeping() else None
+            if there:
+                log.info("Recorded already, and skipped (unless rerun=true): %s", there.file_name)
+                return there.scores.get(VALIDATION)
+            # Torch and Lightning take seconds to import: a wrong command is refused before.
+            return run(config, *build(config)).scores.get(VALIDATION)
     except KeyboardInterrupt as error:
         log.error("%s", str(error) or "Interrupted: what was scored by now is in the record.")
         sys.exit(130)
