@@ -207,8 +207,10 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
             counts=record.counts | peak,
             seconds=round(time.monotonic() - began, 1),
         )
+        # First, as a dashboard may be long in answering.
+        path = keep(record, config, path)
         report(record, config, task, trainer)
-        print(keep(record, config, path))
+        print(path)
     return record
 
 

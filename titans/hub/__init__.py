@@ -5,10 +5,10 @@ imported here: our classes are made known to it when its own table of models is 
 """
 
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import Any
 
 TABLE = "transformers.models.auto.configuration_auto"
 OURS = "titans.hub.configuration"
@@ -26,7 +26,11 @@ class _AfterTable:
     """Finds the table as Python would, and has our module imported once it is there."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        # The path of a namespace package only looks like a sequence.
+        self,
+        fullname: str,
+        path: Any,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         if fullname != TABLE:
             return None
