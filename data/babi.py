@@ -68,7 +68,9 @@ def _stories(path: Path, labels: tuple[str, ...]) -> Iterator[Story]:
                 raise ValueError(f"{place}: the line is cut off: copy the file again")
             identity, _, text = line.rstrip("\n").partition(" ")
             if not identity.isdigit() or not text.strip() or int(identity) not in (1, last + 1):
-                raise ValueError(f"{place}: {line[:60].rstrip()!r} is not line 1 or {last + 1} of a story")
+                raise ValueError(
+                    f"{place}: {line[:60].rstrip()!r} is not line 1 or {last + 1} of a story"
+                )
             last = int(identity)
             facts = {} if last == 1 else facts
             if "\t" in text:
@@ -77,9 +79,7 @@ def _stories(path: Path, labels: tuple[str, ...]) -> Iterator[Story]:
                 facts[last] = text.strip()
 
 
-def _question(
-    text: str, facts: dict[int, str], labels: tuple[str, ...], place: str
-) -> Story:
+def _question(text: str, facts: dict[int, str], labels: tuple[str, ...], place: str) -> Story:
     question, answer, *rest = text.split("\t")
     rests_on = rest[0].split() if len(rest) == 1 else []
     if not rests_on or not all(n.isdigit() and int(n) in facts for n in rests_on):

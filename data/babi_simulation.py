@@ -5,7 +5,7 @@ Only what the told facts decide is asked; where people and objects are at first,
 
 import random
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from data.babi import GIVERS, OBJECTS, PLACES, Story
@@ -82,7 +82,7 @@ def before(told: Told) -> dict[str, str]:
     return {
         f"Where was the {what} before the {place}?": earlier
         for what, trail in told.trails.items()
-        for earlier, place in zip(trail, trail[1:], strict=False)
+        for earlier, place in pairwise(trail)
     }
 
 
@@ -170,7 +170,7 @@ def rooms(rng: random.Random) -> Iterator[Story]:
     """Tells of three places in a row, and asks for a neighbour (qa4)."""
     row, way = rng.sample(PLACES, 3), rng.choice(sorted(OPPOSITE))
     # Each place lies in this direction of the next one.
-    pairs = [(first, way, second) for first, second in zip(row, row[1:], strict=False)]
+    pairs = [(first, way, second) for first, second in pairwise(row)]
     rng.shuffle(pairs)
     turned = [rng.choice((pair, (pair[2], OPPOSITE[way], pair[0]))) for pair in pairs]
     first, way, second = rng.choice(turned)

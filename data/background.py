@@ -68,8 +68,8 @@ class Background:
         # Nothing has ended before the question: documents are lines.
         self.line = subwords.encode(["\n"])[0][-1]
         self.closes, self.opens, self.breaks = _tables(subwords)
-        blocks = range(0, len(stream), BLOCK)
-        self.begins = np.concatenate([self._begins(start) for start in blocks] or [np.zeros(0)])
+        found = [self._begins(start) for start in range(0, len(stream), BLOCK)]
+        self.begins = np.concatenate([np.zeros(0, np.int64), *found])
         if not len(self.begins):
             raise ValueError(
                 f"no sentence begins in the background's {len(stream)} tokens: give more text "
