@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 from lightning import LightningDataModule
@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 from data.babi import Story
 from data.babilong import Babilong
 from data.background import Background, Tokens
-from data.needle import Batch, check_curriculum, stack
+from data.needle import Batch, stack
+from data.pretraining import Stages, length_at
 from data.prompt import IGNORED
 from data.steps import from_here_on
 
@@ -33,8 +34,9 @@ class BabilongBatches(Dataset[Batch]):
         self,
         source: Babilong,
         background: Background,
-        curriculum: Mapping[int, int],
         *,
+        length: int,
+        curriculum: Stages,
         segment: int,
         tokens_per_batch: int,
         least_prompts: int,
@@ -43,7 +45,7 @@ class BabilongBatches(Dataset[Batch]):
         accumulate: int,
     ) -> None:
         self.stories, self.form, self.background = source.facts.train, source.form, background
-        self.curriculum, self.segment = curriculum, segment
+        self.length, self.curriculum, self.segment = length, curriculum, segment
         self.tokens_per_batch, self.least_prompts = tokens_per_batch, least_prompts
         self.seed, self.rank, self.accumulate = seed, rank, accumulate
 
@@ -60,8 +62,7 @@ class BabilongBatches(Dataset[Batch]):
 
     def segments(self, step: int) -> int:
         """Return the most segments of an optimiser step."""
-        due = [length for length, start in self.curriculum.items() if start <= step]
-        return -(-max(due) // self.segment)
+        return -(-length_at(step, self.curriculum, self.length) // self.segment)
 
     def _rows(self, segments: int, rng: random.Random) -> Iterator[tuple[Tokens, Tokens]]:
         """Yield prompts as long as they and their padding fit the batch."""
@@ -99,8 +100,9 @@ class BabilongData(LightningDataModule):
 
     Args:
         source: stories and background.
-        curriculum: longest length -> the optimiser step from which it is trained on; 0 is the
-            facts alone.
+        length: the longest prompt in tokens.
+        curriculum: stages before that: the longest prompt, 0 for the facts alone, and for how many
+            optimiser steps.
         segment: lengths grow by so many tokens.
         tokens_per_batch: about how many tokens a batch has.
         least_prompts: of a batch, where `tokens_per_batch` has no room for as many.
@@ -110,15 +112,16 @@ class BabilongData(LightningDataModule):
         workers: processes that prepare batches.
 
     Raises:
-        ValueError: few-shot without a trained model, or a curriculum that begins nowhere.
+        ValueError: few-shot without a trained model, or a curriculum that is none.
     """
 
     def __init__(
         self,
         source: Babilong,
         *,
-        curriculum: Mapping[int, int],
-        segment: int,
+        length: int = 1024,
+        curriculum: Stages = (),
+        segment: int = 128,
         tokens_per_batch: int = 4096,
         least_prompts: int = 4,
         checkpoint: str | None = None,
@@ -134,8 +137,13 @@ class BabilongData(LightningDataModule):
             )
         if segment < 1 or tokens_per_batch < 1:
             raise ValueError("task.segment and task.data.tokens_per_batch are 1 or more")
+        if not all(len(s) == 2 and 0 <= s[0] <= length and s[1] >= 0 for s in curriculum):
+            raise ValueError(
+                f"task.curriculum is {curriculum}, and should list stages [length, steps] of "
+                f"lengths from 0 to task.length={length}"
+            )
         self.source, self.segment, self.seed = source, segment, seed
-        self.curriculum = check_curriculum(curriculum, max(map(int, curriculum), default=0))
+        self.length, self.curriculum = length, curriculum
         self.tokens_per_batch, self.least_prompts = tokens_per_batch, least_prompts
         self.steps, self.workers = steps, workers
 
@@ -152,7 +160,8 @@ class BabilongData(LightningDataModule):
         return BabilongBatches(
             self.source,
             self.background,
-            self.curriculum,
+            length=self.length,
+            curriculum=self.curriculum,
             segment=self.segment,
             tokens_per_batch=self.tokens_per_batch,
             least_prompts=self.least_prompts,

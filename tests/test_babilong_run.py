@@ -45,7 +45,12 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_of_seconds_leaves_scores_a_record_and_a_picture(prose: Path, tmp_path: Path) -> None:
-    short = ["task.steps=4", "task.curriculum={128: 1, 256: 2}", "task.data.tokens_per_batch=256"]
+    short = [
+        "task.steps=4",
+        "task.length=256",
+        "task.curriculum=[[0,1],[128,1]]",
+        "task.data.tokens_per_batch=256",
+    ]
     done = run(tmp_path, *short, f"task.background={prose}")
     assert done.returncode == 0, done.stderr
     said = done.stdout + done.stderr

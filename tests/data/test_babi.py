@@ -118,16 +118,16 @@ def test_a_row_of_rooms_decides_the_answer() -> None:
     for story in simulate("qa4", "test", 300):
         relations = set()
         for fact in story.facts:
-            one, way, other = re.findall(r"The (\w+) is (\w+) of the (\w+)\.", fact)[0]
-            east, north = steps[way]
+            one, word, other = re.findall(r"The (\w+) is (\w+) of the (\w+)\.", fact)[0]
+            east, north = steps[word]
             relations |= {(one, (east, north), other), (other, (-east, -north), one)}
         if found := re.fullmatch(r"What is (\w+) of the (\w+)\?", story.question):
             right = {
                 one for one, way, other in relations if (way, other) == (steps[found[1]], found[2])
             }
         else:
-            named, way = re.findall(r"What is the (\w+) (\w+) of\?", story.question)[0]
-            right = {other for one, step, other in relations if (one, step) == (named, steps[way])}
+            named, word = re.findall(r"What is the (\w+) (\w+) of\?", story.question)[0]
+            right = {other for one, step, other in relations if (one, step) == (named, steps[word])}
         assert right == {story.answer}
 
 

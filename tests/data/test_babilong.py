@@ -48,7 +48,7 @@ def decode(source: Babilong, tokens: object) -> str:
 
 
 def batches(prose: Path, dataset: str = "qa1", **settings: object) -> BabilongBatches:
-    chosen = {"curriculum": {0: 0, 512: 5}, "segment": 128, "tokens_per_batch": 2048} | settings
+    chosen = {"length": 512, "curriculum": [[0, 5]], "tokens_per_batch": 2048} | settings
     return BabilongData(source(prose, dataset), **chosen).batches()  # type: ignore[arg-type]
 
 
@@ -194,7 +194,7 @@ def test_few_shot_is_told_as_published(prose: Path) -> None:
 
 def test_few_shot_wants_a_trained_model(prose: Path) -> None:
     with pytest.raises(ValueError, match="evaluate_only"):
-        BabilongData(source(prose, setup="few_shot"), curriculum={0: 0}, segment=64)
+        BabilongData(source(prose, setup="few_shot"), segment=64)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +231,12 @@ def test_a_question_that_does_not_fit_is_not_asked(
 def test_nothing_to_ask_is_refused(prose: Path, settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="nothing to ask"):
         BabilongPrompts(source(prose), **({"lengths": [0]} | settings))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("curriculum", [[[1024, 5]], [[0]], [[0, -1]]])
+def test_a_curriculum_that_is_none_is_refused(prose: Path, curriculum: list[list[int]]) -> None:
+    with pytest.raises(ValueError, match=r"task\.curriculum"):
+        batches(prose, curriculum=curriculum)
 
 
 @pytest.mark.parametrize("wrong", [{"dataset": "qa6"}, {"dataset": "qa1", "setup": "zero_shot"}])
