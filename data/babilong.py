@@ -79,5 +79,15 @@ class Babilong:
         )
 
     def background(self, part: str) -> Background:
-        """Return the text for `train` or for `validation`, which share no document."""
-        return Background(self.text.stream(part), self.subwords)
+        """Return the text for `train` or for `validation`, which share no document.
+
+        Raises:
+            FileNotFoundError: the background is not to be had.
+        """
+        try:
+            stream = self.text.stream(part)
+        except FileNotFoundError as error:
+            # A text does not know which setting named it.
+            said = str(error).replace("task.corpus", "task.background")
+            raise FileNotFoundError(f"task.background={self.background_name}: {said}") from error
+        return Background(stream, self.subwords)

@@ -245,6 +245,11 @@ def test_unknown_tasks_are_refused(wrong: dict[str, str]) -> None:
         Babilong(**wrong)
 
 
+def test_a_background_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"set task\.background"):
+        Babilong("qa1", background=str(tmp_path / "nowhere")).background("train")
+
+
 def test_a_text_without_sentences_is_refused(prose: Path) -> None:
     subwords = source(prose).subwords
     with pytest.raises(ValueError, match="no sentence begins"):
