@@ -1,4 +1,4 @@
-"""The small tokenizer of BABILong at scale tiny; run as a module to rebuild it."""
+"""The small tokenizer of BABILong; run as a module to rebuild it."""
 
 import sys
 from collections.abc import Iterator

@@ -146,7 +146,7 @@ def test_the_score_is_the_share_of_right_answers(
 def record(dataset: str, facts: str, background: str, name: str, score: float) -> Record:
     asked = {"task.dataset": dataset, "task.facts": facts, "task.background": background}
     return Record(
-        choices={"model": "mac", "task": "babilong", "scale": "tiny"},
+        choices={"model": "mac", "task": "babilong", "scale": "story"},
         settings=asked | {"task.setup": "fine_tuned"},
         overrides=["model=mac", "task=babilong", *(f"{k}={v}" for k, v in asked.items())],
         seed=0,
