@@ -56,7 +56,8 @@ class Composed(Sequence[int]):
         """Return a token, or those of a slice without a step."""
         if isinstance(part, slice):
             start, stop, _ = part.indices(len(self))
-            return list(map(int, self.read(start, stop)))
+            tokens: list[int] = self.read(start, stop).tolist()
+            return tokens
         place = range(len(self))[part]
         return int(self.read(place, place + 1)[0])
 
