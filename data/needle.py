@@ -65,8 +65,8 @@ class NeedleBatches(Dataset[Batch]):
         rows = [self._row(name, longest, rng) for name in rng.choices(due, weights, k=count)]
         time = max(len(tokens) for tokens, _ in rows)
         return {
-            "tokens": _stack([tokens for tokens, _ in rows], time, self.end),
-            "targets": _stack([targets for _, targets in rows], time, IGNORED),
+            "tokens": stack([tokens for tokens, _ in rows], time, self.end),
+            "targets": stack([targets for _, targets in rows], time, IGNORED),
         }
 
     def _row(self, name: str, longest: int, rng: random.Random) -> tuple[Tokens, Tokens]:
@@ -81,7 +81,7 @@ class NeedleBatches(Dataset[Batch]):
         return max((start, length) for length, start in self.curriculum.items() if start <= step)[1]
 
 
-def _stack(rows: Sequence[Tokens], time: int, fill: int) -> Tensor:
+def stack(rows: Sequence[Tokens], time: int, fill: int) -> Tensor:
     """Stack rows of unequal length, filled at their ends, where nothing is asked any more."""
     filled = np.full((len(rows), time), fill, np.int64)
     for row, tokens in zip(filled, rows, strict=True):

@@ -1,5 +1,6 @@
 """Evaluations: callables that turn a task into scores."""
 
+from titans.evals.babilong import Babilong
 from titans.evals.classification import Classification
 from titans.evals.commonsense import CommonSense
 from titans.evals.forecast_error import ForecastError
@@ -13,6 +14,7 @@ from titans.evals.score import Score
 from titans.evals.throughput import Throughput
 
 __all__ = [
+    "Babilong",
     "Classification",
     "CommonSense",
     "ForecastError",
