@@ -1,5 +1,7 @@
-"""What happens around a run while it computes: the clock, the dashboard, the record."""
+"""Faults around a whole run: its clock, its dashboard, its folders."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 import run
+from experiments.folder import alone
 from experiments.record import FAILED, FINISHED, Record, read_all
+from experiments.sweep import name
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -75,3 +81,34 @@ def test_the_record_is_there_before_a_dashboard_is_waited_for(
         scored(config, scores=two())
     assert [record.status for record in found] == [FINISHED]
     assert found == read_all(config.records)[0]
+
+
+def refused(*arguments: str) -> str:
+    """What a command says that is refused before it computes."""
+    command = [sys.executable, str(ROOT / "run.py"), *arguments, "task=niah", "logger=none"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize("kind", ["run", "sweep"])
+def test_a_second_run_in_a_folder_is_refused(kind: str, tmp_path: Path) -> None:
+    places = [f"hydra.{kind}.dir={tmp_path}/out", f"records={tmp_path}/records"]
+    sweep = tmp_path / "out" / "sweeps" / name(["task=niah", "logger=none", *places])
+    folder = sweep if kind == "sweep" else tmp_path / "out"
+    folder.mkdir(parents=True)
+    with alone(folder):
+        said = refused(*["-m"] * (kind == "sweep"), *places)
+    assert f"Another run writes to {folder}" in said
+    assert not list(tmp_path.glob("records/*"))
+
+
+@pytest.mark.parametrize("place", ["hydra.run.dir", "hydra.sweep.dir", "records"])
+def test_a_folder_that_takes_nothing_is_refused(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    places = {"hydra.run.dir": f"{tmp_path}/out", "records": f"{tmp_path}/records"}
+    settings = [f"{key}={value}" for key, value in (places | {place: f"{tmp_path}/file"}).items()]
+    said = refused(*["-m"] * ("sweep" in place), *settings)
+    assert f"Nothing can be written to {tmp_path}/file (File exists)" in said

@@ -42,8 +42,8 @@ def wandb_logger(
         mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
     offline = mode == "offline"
     # Without an end to its waiting, a run would not end while W&B cannot be reached.
-    waiting = {"finish_timeout": finish_timeout, "finish_timeout_raises": True}
-    wandb.setup(settings=wandb.Settings(silent=True, **waiting))
+    settled = wandb.Settings(silent=True, finish_timeout=finish_timeout, finish_timeout_raises=True)
+    wandb.setup(settings=settled)
     logger = WandbLogger(
         save_dir=sweep or folder,
         group=Path(sweep).name if sweep else None,
