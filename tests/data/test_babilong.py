@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.babi import Story
 from data.babilong import Babilong
-from data.babilong_form import right
 from data.babilong_prompts import BabilongPrompts
 from data.babilong_training import BabilongBatches, BabilongData
 from data.background import Background
@@ -195,24 +193,6 @@ def test_few_shot_is_told_as_published(prose: Path) -> None:
 def test_few_shot_wants_a_trained_model(prose: Path) -> None:
     with pytest.raises(ValueError, match="evaluate_only"):
         BabilongData(source(prose, setup="few_shot"), segment=64)
-
-
-@pytest.mark.parametrize(
-    ("output", "score"),
-    [
-        (" bathroom", True),
-        ("The most recent location of Mary is BATHROOM. Then kitchen.", True),
-        ("bathroom<example> kitchen", True),
-        ("bathroom or kitchen", False),
-        ("kitchen", False),
-        ("", False),
-        ("I do not know. bathroom", False),
-        ("in the bathroom, west of the garden", True),  # the question names the garden
-    ],
-)
-def test_the_answer_and_no_other_label(output: str, score: bool) -> None:
-    story = Story((), "What is west of the garden?", "bathroom")
-    assert right(output, story, "qa4") is score
 
 
 def test_a_question_that_does_not_fit_is_not_asked(
