@@ -155,9 +155,12 @@ def plan(config: DictConfig) -> None:
 def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> Record:
     """Trains or loads, scores, and writes the record as scores come in."""
     from titans.evals.measure import high_water
+    from titans.tasks import leads
     from titans.tasks import address
 
     began = time.monotonic()
+    if not leads():
+        return train(config, planned(config), task, data, trainer)
     record = replace(
         planned(config),
         commit=commit(),
@@ -208,7 +211,7 @@ def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
 
 def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any) -> Record:
     """Trains, or loads what `evaluate_only` names; returns the record of what there is now."""
-    from titans.tasks import DivergedError
+    from titans.tasks import DivergedError, LostProcessError
 
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     for logger in trainer.loggers:
@@ -224,7 +227,7 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
         resumed = last(config) if config.resume else None
         try:
             trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
-        except DivergedError as error:
+        except (DivergedError, LostProcessError) as error:
             raise Halted(str(error)) from error
         hopeless = any(getattr(callback, "stopped", False) for callback in trainer.callbacks)
         if trainer.global_step < trainer.max_steps and not (task.settled or hopeless):
@@ -242,7 +245,8 @@ def device(trainer: Any) -> dict[str, Any]:
 
     root = trainer.strategy.root_device
     name = torch.cuda.get_device_name(root) if root.type == "cuda" else root.type
-    return {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
+    facts = {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
+    return facts | ({"processes": trainer.world_size} if trainer.world_size > 1 else {})
 
 
 def report(record: Record, config: DictConfig, task: Any, trainer: Any) -> None:

@@ -7,7 +7,9 @@ from titans.tasks.forecast import Forecast
 from titans.tasks.hopeless import StopWhereHopeless
 from titans.tasks.next_token import NextToken
 from titans.tasks.optimization import cosine, decayed_apart
+from titans.tasks.processes import LostProcessError, leads, watch
 from titans.tasks.progress import ProgressBar
+from titans.tasks.sharded import Sharded
 from titans.tasks.task import DivergedError, Task
 
 __all__ = [
@@ -15,14 +17,18 @@ __all__ = [
     "Classify",
     "DivergedError",
     "Forecast",
+    "LostProcessError",
     "NextToken",
     "ProgressBar",
+    "Sharded",
     "StopWhereHopeless",
     "Task",
     "address",
     "cosine",
     "decayed_apart",
     "finish",
+    "leads",
     "load_checkpoint",
     "wandb_logger",
+    "watch",
 ]

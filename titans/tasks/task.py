@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from titans.tasks.optimization import MakeOptimizer
@@ -67,6 +68,7 @@ class Task(LightningModule):
         """
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         if not torch.isfinite(norm):
             step = self.global_step
             raise DivergedError(f"the gradient is {norm.item()} at step {step}: {self.mend}")
