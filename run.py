@@ -68,11 +68,15 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     import torch
     from lightning import Trainer, seed_everything
 
+    from titans import tasks
     from titans.memory import compile_chunks
+    from titans.models import recompute_blocks
     from titans.ops import kernels
-    from titans.tasks import Checkpoint, ProgressBar, StopWhereHopeless, load_checkpoint
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    if not tasks.leads():
+        logging.getLogger().setLevel(logging.WARNING)
     # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
     warnings.filterwarnings("ignore", module="lightning")
     with refusals():
@@ -90,7 +94,10 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             run=identity(config)
             | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
         )
-        callbacks = [Checkpoint(last(config), config.checkpoint_every), ProgressBar()]
+        if config.hardware.activation_checkpointing:
+            recompute_blocks(task.network)
+        callbacks: list[Any] = [tasks.Checkpoint(last(config), config.checkpoint_every)]
+        callbacks += [tasks.ProgressBar()] if tasks.leads() else []
         data, evaluations = make(config.task.data), make(config.task.evaluations)
         if config.search:
             from experiments.search import this_run
@@ -98,28 +105,32 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             if not hasattr(task, "best_error"):
                 log.error("This task has no validation part, without which nothing is searched.")
                 sys.exit(2)
-            callbacks.append(StopWhereHopeless(this_run(config.resume).hopeless))
+            callbacks.append(tasks.StopWhereHopeless(this_run(config.resume).hopeless))
             evaluations = {}
         if config.evaluate_only:
-            task.restore(load_checkpoint(config.evaluate_only))
+            task.restore(tasks.load_checkpoint(config.evaluate_only))
         elif config.resume:
-            task.on_load_checkpoint(load_checkpoint(last(config)))
+            task.on_load_checkpoint(tasks.load_checkpoint(last(config)))
         if data is not None:
             data.setup()
-        # Last, as it opens the logger: what is refused before leaves none behind.
         trainer = Trainer(
-            **OmegaConf.to_container(config.hardware.trainer, resolve=True),
+            **make(config.hardware.trainer),
             max_steps=0 if data is None else data.steps,
             # Lightning counts an interrupted epoch as done; the sampler knows the step.
             max_epochs=-1,
             gradient_clip_val=config.task.get("gradient_clip", 1.0),
             callbacks=callbacks,
-            logger=make(config.logger) or False,
+            logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
             log_every_n_steps=10,
         )
+        tasks.watch(trainer, task, several_runs=sweeping())
+        if data is not None:
+            trainer.accumulate_grad_batches = data.accumulation(trainer.world_size)
+        # Last: what is refused before leaves no logger behind.
+        trainer.logger = make(config.logger) if tasks.leads() else None
         return task, data, evaluations, trainer
 
 
@@ -155,8 +166,7 @@ def plan(config: DictConfig) -> None:
 def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> Record:
     """Trains or loads, scores, and writes the record as scores come in."""
     from titans.evals.measure import high_water
-    from titans.tasks import leads
-    from titans.tasks import address
+    from titans.tasks import address, leads
 
     began = time.monotonic()
     if not leads():

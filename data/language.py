@@ -27,7 +27,8 @@ class LanguageData(LightningDataModule):
         workers: processes that prepare batches.
 
     Raises:
-        ValueError: a step is no whole number of sequences, or one of them no whole number of segments.
+        ValueError: a step is no whole number of sequences, a sequence none of segments, or none
+            fits at once.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class LanguageData(LightningDataModule):
         workers: int = 0,
     ) -> None:
         super().__init__()
-        if min(length, step_tokens, batch) < 1 or step_tokens % length:
+        if batch < 1:
+            raise ValueError(f"hardware.micro_batch is {batch}, and should be 1 or more")
+        if min(length, step_tokens) < 1 or step_tokens % length:
             raise ValueError(
                 f"a step of {step_tokens} tokens is no whole number of sequences of {length}: set "
                 "task.step_tokens to a multiple of task.length"

@@ -48,16 +48,14 @@ def accumulation(sequences: int, ranks: int, most: int | None) -> int:
     if sequences % ranks:
         raise ValueError(
             f"{ranks} devices cannot share the {sequences} sequences of a step: set "
-            "hardware.trainer.devices to a number that divides them, or the task's step (for task=lm "
-            "task.step_tokens) to a multiple"
+            "hardware.trainer.devices to a number that divides them, or the task's step to a "
+            "multiple (for task=lm task.step_tokens)"
         )
     if most is not None and most < 1:
         raise ValueError(f"hardware.micro_batch is {most}, and should be 1 or more")
     share = sequences // ranks
     # The fewest batches that are equal and no larger than is allowed.
-    return next(
-        n for n in range(1, share + 1) if share % n == 0 and share // n <= (most or share)
-    )
+    return next(n for n in range(1, share + 1) if share % n == 0 and share // n <= (most or share))
 
 
 def place_of(trainer: Trainer | None) -> dict[str, int]:

@@ -38,9 +38,7 @@ class LanguageModel(nn.Module):
         x = self.embedding(tokens) * self.backbone.dim**0.5
         return self.backbone(x, state)
 
-    def answers(
-        self, tokens: Tokens, asked: Asked, state: Any = None
-    ) -> tuple[torch.Tensor, Any]:
+    def answers(self, tokens: Tokens, asked: Asked, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Logits `[asked, vocab]` of the tokens after those where `asked` is true, and the state.
 
         Args:

@@ -31,6 +31,7 @@ class NextToken(Task):
     """
 
     network: LanguageModel
+    shards = True
     mend = "lower the learning rate (scale.lr) or the memory's step (model.memory.gates.max_step)"
 
     def __init__(

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from lightning import Trainer
+from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities import rank_zero_only
+
+from titans.tasks.task import Task
 
 log = logging.getLogger("titans")
 PARENT = "TITANS_PARENT"
@@ -25,23 +28,35 @@ class LostProcessError(RuntimeError):
 
 def leads() -> bool:
     """Whether this process is the one that logs, scores and records."""
-    return bool(rank_zero_only.rank == 0)
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
 
 
-def watch(trainer: Trainer, *, several_runs: bool = False) -> None:
-    """Has the processes that a trainer starts end together, with a line that says why.
+def watch(trainer: Trainer, task: Task, *, several_runs: bool = False) -> None:
+    """Has the processes that train together end together, with a line that says why.
 
     Args:
         trainer: has not started any yet.
+        task: what it will train.
         several_runs: whether the command is a sweep, which a process started anew would run whole.
 
     Raises:
-        ValueError: it is, and the trainer would start processes.
+        ValueError: it is, and the trainer would start processes; or the network cannot be divided
+            among them as it should.
     """
+    if isinstance(trainer.strategy, ModelParallelStrategy) and not task.shards:
+        raise ValueError(
+            "hardware=fsdp divides language models alone: take hardware=ddp, where each device has "
+            "the whole model"
+        )
+    if PARENT in os.environ:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     launcher = trainer.strategy.launcher
     if not isinstance(launcher, _SubprocessScriptLauncher):
         return
-    if several_runs and not launcher.cluster_environment.creates_processes_externally:
+    if launcher.cluster_environment.creates_processes_externally:
+        # Slurm's, or this process was started by another.
+        return
+    if several_runs:
         raise ValueError(
             "a sweep starts no processes of its own: run one command at a time without -m, or have "
             "Slurm start them with hardware=slurm"
@@ -67,10 +82,6 @@ class Together(_SubprocessScriptLauncher):
             LostProcessError: another process ended meanwhile.
         """
         self.cluster_environment.validate_settings(self.num_processes, self.num_nodes)
-        if self.cluster_environment.creates_processes_externally:
-            if os.environ.get(PARENT):
-                threading.Thread(target=_end_with_parent, daemon=True).start()
-            return function(*args, **more)
         os.environ[PARENT] = str(os.getpid())
         self._call_children_scripts()
         threading.Thread(target=self._watch, daemon=True).start()
@@ -111,6 +122,7 @@ class Together(_SubprocessScriptLauncher):
 
 
 def _told(rank: int, count: int, status: int) -> str:
+    """What there is to say of a process that ended so; a signal has a negative status."""
     how = (
         f"was killed ({signal.Signals(-status).name}), perhaps for want of memory"
         if status < 0

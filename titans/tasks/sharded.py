@@ -1,17 +1,17 @@
-"""Weights, gradients and averages divided among the processes (FSDP2), and checkpoints that are not.
+"""Weights, gradients and averages divided among the processes (FSDP2); checkpoints that are whole.
 
-A checkpoint is one file with all of it, as one process writes it: a run goes on from it on any number
-of processes. Torch's own format of many files has a pickle among them, which we do not read.
+A checkpoint is one file with all of it, as one process writes it, and a run goes on from it on any
+number of them. Torch's own format of many files has a pickle among them, which we do not read.
 """
 
 import copy
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import ModelParallelStrategy
-from torch import nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -46,6 +46,9 @@ class Sharded(ModelParallelStrategy):
         plain = optimizer._optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
         assert self.model is not None
         found = get_optimizer_state_dict(self.model, plain, options=WHOLE)
+        if not found:
+            # Rank zero has it.
+            return found
         return _renamed(found, {name: at for at, name in enumerate(_names(found))})
 
     def load_checkpoint(
@@ -74,13 +77,16 @@ def _renamed(state: dict[str, Any], names: dict[Any, Any]) -> dict[str, Any]:
     return {"state": {names[p]: s for p, s in state["state"].items()}, "param_groups": groups}
 
 
-def shard(network: LanguageModel, mesh: DeviceMesh) -> LanguageModel | None:
+def shard(network: LanguageModel, mesh: DeviceMesh | None) -> LanguageModel | None:
     """Divides each block, and what is around the blocks, among the processes.
 
     Returns:
         On rank zero a copy that is whole, in the memory of the machine; elsewhere None.
     """
+    # Whatever takes the output of a block adds to it out of place.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
     whole = copy.deepcopy(network).cpu() if leads() else None
+    assert mesh is not None
     along = mesh["data_parallel"]
     for block in network.backbone.blocks:
         fully_shard(block, mesh=along)
@@ -89,7 +95,7 @@ def shard(network: LanguageModel, mesh: DeviceMesh) -> LanguageModel | None:
     return whole
 
 
-def gather(network: nn.Module, whole: LanguageModel | None) -> nn.Module:
+def gather(network: LanguageModel, whole: LanguageModel | None) -> LanguageModel:
     """Puts the weights of all processes into `whole`; returns the network where there is none."""
     state = get_model_state_dict(network, options=WHOLE)
     if whole is None:

@@ -26,9 +26,11 @@ class Task(LightningModule):
 
     Attributes:
         mend: what to set where the training diverges.
+        shards: whether the network can be divided among processes.
     """
 
     mend = "lower the learning rate"
+    shards = False
 
     def __init__(
         self, network: nn.Module, optimizer: MakeOptimizer, run: dict[str, Any] | None = None
