@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_map_only
 from titans.memory import NeuralMemory
 from titans.models import LanguageModel
 from titans.tasks.optimization import MakeOptimizer, cosine, decayed_apart
-from titans.tasks.sharded import Sharded, gather, shard
+from titans.tasks.sharded import Sharded, shard
 from titans.tasks.task import Task
 
 IGNORED = -100
@@ -77,12 +77,12 @@ class NextToken(Task):
     def configure_model(self) -> None:
         """Shards the blocks and what is around them, where the strategy is to."""
         if isinstance(self.trainer.strategy, Sharded):
-            self.whole = shard(self.network, self.device_mesh)
+            self.gather = shard(self.network, self.device_mesh)
 
     def on_fit_end(self) -> None:
         """Puts the network together again, on rank zero, where it is scored."""
         if isinstance(self.trainer.strategy, Sharded):
-            self.network = gather(self.network, self.whole)
+            self.network = self.gather()
 
     def _inside(self) -> dict[str, Tensor]:
         """Gate statistics and norms of each memory, as of the last forward pass."""

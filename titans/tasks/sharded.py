@@ -6,6 +6,7 @@ number of them. Torch's own format of many files has a pickle among them, which 
 
 import copy
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,12 @@ def _renamed(state: dict[str, Any], names: dict[Any, Any]) -> dict[str, Any]:
     return {"state": {names[p]: s for p, s in state["state"].items()}, "param_groups": groups}
 
 
-def shard(network: LanguageModel, mesh: DeviceMesh | None) -> LanguageModel | None:
+def shard(network: LanguageModel, mesh: DeviceMesh | None) -> Callable[[], LanguageModel]:
     """Divides each block, and what is around the blocks, among the processes.
 
     Returns:
-        On rank zero a copy that is whole, in the memory of the machine; elsewhere None.
+        What puts the weights together again, called by all processes: on rank zero it returns a
+        network that is whole, in the memory of the machine, and elsewhere the divided one.
     """
     # Whatever takes the output of a block adds to it out of place.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
@@ -92,13 +94,12 @@ def shard(network: LanguageModel, mesh: DeviceMesh | None) -> LanguageModel | No
         fully_shard(block, mesh=along)
     fully_shard(network, mesh=along)
     register_fsdp_forward_method(network, "answers")
-    return whole
 
+    def gather() -> LanguageModel:
+        state = get_model_state_dict(network, options=WHOLE)
+        if whole is None:
+            return network
+        whole.load_state_dict(state)
+        return whole
 
-def gather(network: LanguageModel, whole: LanguageModel | None) -> LanguageModel:
-    """Puts the weights of all processes into `whole`; returns the network where there is none."""
-    state = get_model_state_dict(network, options=WHOLE)
-    if whole is None:
-        return network
-    whole.load_state_dict(state)
-    return whole
+    return gather
