@@ -155,7 +155,7 @@ def test_two_processes_have_the_losses_of_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("hardware", [("fsdp", "cpu"), ("cpu", "fsdp"), ("ddp", "fsdp")], ids=str)
+@pytest.mark.parametrize("hardware", [("fsdp", "cpu"), ("cpu", "fsdp")], ids=str)
 def test_another_number_of_processes_goes_on_the_same(
     alone: dict[str, Run], corpus: Path, tmp_path: Path, hardware: tuple[str, str]
 ) -> None:
