@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.beside import listed, number, show
 from experiments.checks import Halted, check, last
+from experiments.folder import alone
 from experiments.planned import identity, known, planned
 from experiments.provenance import commit, machine, versions
 from experiments.record import FAILED, FINISHED, Record, unfinished
@@ -41,12 +42,13 @@ def main(config: DictConfig) -> float | None:
         if config.dry_run:
             plan(config)
             return None
-        there = known(config, last(config)) if sweeping() else None
-        if there:
-            log.info("Recorded already, and skipped (unless rerun=true): %s", there.file_name)
-            return there.scores.get(VALIDATION)
-        # Torch and Lightning take seconds to import: a wrong command is refused before.
-        return run(config, *build(config)).scores.get(VALIDATION)
+        with alone(config.output_dir):
+            there = known(config, last(config)) if sweeping() else None
+            if there:
+                log.info("Recorded already, and skipped (unless rerun=true): %s", there.file_name)
+                return there.scores.get(VALIDATION)
+            # Torch and Lightning take seconds to import: a wrong command is refused before.
+            return run(config, *build(config)).scores.get(VALIDATION)
     except KeyboardInterrupt as error:
         log.error("%s", str(error) or "Interrupted: what was scored by now is in the record.")
         sys.exit(130)
@@ -96,7 +98,10 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         )
         if config.hardware.activation_checkpointing:
             recompute_blocks(task.network)
-        callbacks: list[Any] = [tasks.Checkpoint(last(config), config.checkpoint_every)]
+        callbacks: list[Any] = [
+            tasks.Checkpoint(last(config), config.checkpoint_every),
+            tasks.KeepDivergedBatch(config.output_dir),
+        ]
         callbacks += [tasks.ProgressBar()] if tasks.leads() else []
         data, evaluations = make(config.task.data), make(config.task.evaluations)
         if config.search:
@@ -111,11 +116,12 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             task.restore(tasks.load_checkpoint(config.evaluate_only))
         elif config.resume:
             task.on_load_checkpoint(tasks.load_checkpoint(last(config)))
-        if data is not None:
+        trains = data is not None and not config.evaluate_only
+        if trains:
             data.setup()
         trainer = Trainer(
             **make(config.hardware.trainer),
-            max_steps=0 if data is None else data.steps,
+            max_steps=data.steps if trains else 0,
             # Lightning counts an interrupted epoch as done; the sampler knows the step.
             max_epochs=-1,
             gradient_clip_val=config.task.get("gradient_clip", 1.0),
@@ -127,7 +133,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             log_every_n_steps=10,
         )
         tasks.watch(trainer, task, several_runs=sweeping())
-        if data is not None:
+        if trains:
             trainer.accumulate_grad_batches = data.accumulation(trainer.world_size)
         # Last: what is refused before leaves no logger behind.
         trainer.logger = make(config.logger) if tasks.leads() else None
@@ -207,8 +213,10 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
             counts=record.counts | peak,
             seconds=round(time.monotonic() - began, 1),
         )
+        # First, as a dashboard may be long in answering.
+        path = keep(record, config, path)
         report(record, config, task, trainer)
-        print(keep(record, config, path))
+        print(path)
     return record
 
 

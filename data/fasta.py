@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pyfaidx import Faidx, FastaIndexingError
 
+from data.encoding import without_mark
 from data.nucleotides import LETTERS
 from data.store import cache_folder
 
@@ -78,6 +79,8 @@ def _check(path: Path, name: Path) -> None:
         log.info("checking and indexing %s, once (%.1f GB)", name, size / 2**30)
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
+            if number == 1 and without_mark(name, line) != line:
+                raise ValueError(f"{name}, line 1: a byte-order mark before >NAME: take it away")
             if line.startswith(b">"):
                 try:
                     contig = (line[1:].decode().split() or [""])[0]

@@ -1,6 +1,6 @@
 """Documents of a data set on the Hugging Face hub, streamed: FineWeb-Edu."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from datasets import load_dataset
@@ -36,7 +36,8 @@ class HubDocuments:
 
         Raises:
             FileNotFoundError: the hub does not have it, or cannot be reached.
-            ValueError: a row has no text.
+            ConnectionError: the connection breaks in the middle.
+            ValueError: there is no such column.
         """
         try:
             rows = load_dataset(
@@ -58,5 +59,21 @@ class HubDocuments:
         if names and self.column not in names:
             raise ValueError(f"{self.repository} has no column {self.column!r} among {names}")
         rows = rows if names is None else rows.select_columns(self.column)
-        for row in rows.skip(skip) if skip else rows:
+        for row in self._whole(rows.skip(skip) if skip else rows):
             yield row[self.column]
+
+    def _whole(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The rows, of which none is left out where the connection breaks."""
+        rows = iter(rows)
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except Exception as error:
+                reason = str(error).partition("\n")[0]
+                raise ConnectionError(
+                    f"{self.repository} broke off in the middle ({reason}): the shards that are "
+                    "whole are kept, and the same command goes on behind them"
+                ) from error
+            yield row

@@ -32,7 +32,7 @@ def read_prose(path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"There is no prose at {path}: {REMEDY}.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
             text = json.loads(text)["text"]
         words = text.split()

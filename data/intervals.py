@@ -123,17 +123,17 @@ def _lines(path: Path) -> Iterator[str]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or no text.
+        ValueError: it is damaged, or not UTF-8.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of intervals at {path}: name another")
     opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with cast(TextIO, opener(path, "rt", encoding="utf-8", newline="")) as file:
+        with cast(TextIO, opener(path, "rt", encoding="utf-8-sig", newline="")) as file:
             yield from file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(
             f"{path} is a truncated or damaged gzip ({error}): get it again"
         ) from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text: {error}") from error
+        raise ValueError(f"{path} is not UTF-8: convert the file ({error})") from error

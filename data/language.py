@@ -1,6 +1,7 @@
 """Language modelling: batches of packed documents, as many tokens a step on any hardware."""
 
 import logging
+from typing import Any
 
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
@@ -62,6 +63,12 @@ class LanguageData(LightningDataModule):
     def accumulation(self, ranks: int) -> int:
         """Return how many batches a step has on each of so many devices; see `data.steps`."""
         return accumulation(self.sequences, ranks, self.batch) * self.segments
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: how to read text as the model does, and how much of it."""
+        text = self.text
+        reads = {"tokenizer": text.tokenizer, "end": text.end, "length": self.length}
+        return reads | {"corpus": text.name}
 
     def setup(self, stage: str | None = None) -> None:
         """Tokenise or verify the shards."""

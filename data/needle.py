@@ -75,8 +75,8 @@ class NeedleBatches(Dataset[Batch]):
         rows = [self._row(name, longest, rng) for name in rng.choices(due, weights, k=count)]
         time = max(len(tokens) for tokens, _ in rows)
         whole = {
-            "tokens": _stack([tokens for tokens, _ in rows], time, self.end),
-            "targets": _stack([targets for _, targets in rows], time, IGNORED),
+            "tokens": stack([tokens for tokens, _ in rows], time, self.end),
+            "targets": stack([targets for _, targets in rows], time, IGNORED),
         }
         return part_of(whole, part * self.ranks + self.rank, self.ranks * self.accumulate)
 
@@ -97,7 +97,7 @@ def prompts_at(length: int, tokens: int, least: int) -> int:
     return max(least, tokens // length)
 
 
-def _stack(rows: Sequence[Tokens], time: int, fill: int) -> Tensor:
+def stack(rows: Sequence[Tokens], time: int, fill: int) -> Tensor:
     """Stack rows of unequal length, filled at their ends, where nothing is asked any more."""
     filled = np.full((len(rows), time), fill, np.int64)
     for row, tokens in zip(filled, rows, strict=True):
@@ -158,22 +158,9 @@ class NeedleData(LightningDataModule):
         self.writers: dict[str, Writer] = {}
 
     def accumulation(self, ranks: int) -> int:
-        """Return how many batches a step has on each of so many devices, at every length.
-
-        Raises:
-            ValueError: the prompts of some length cannot be divided so.
-        """
-        counts = {n: prompts_at(n, self.tokens_per_batch, self.least_prompts)
-                  for n in self.curriculum}  # fmt: skip
-        accumulate = accumulation(min(counts.values()), ranks, self.micro_batch)
-        for length, count in counts.items():
-            if count % (ranks * accumulate):
-                raise ValueError(
-                    f"{count} prompts of {length} tokens cannot be shared by {ranks} devices in "
-                    f"{accumulate} batches each: set task.data.tokens_per_batch to a multiple of "
-                    f"{ranks * accumulate} times each length, or another hardware.micro_batch"
-                )
-        return accumulate
+        """Return how many batches a step has on each of so many devices; see `data.steps`."""
+        fewest = prompts_at(max(self.curriculum), self.tokens_per_batch, self.least_prompts)
+        return accumulation(fewest, ranks, self.micro_batch)
 
     def setup(self, stage: str | None = None) -> None:
         """Tokenise the pieces prompts are made of."""

@@ -26,8 +26,6 @@ class RulerPrompts:
         ValueError: an unknown needle, or nothing to ask.
     """
 
-    score = staticmethod(score)
-
     def __init__(
         self,
         *,
@@ -63,6 +61,10 @@ class RulerPrompts:
                     name, length, count, self.tokenizer, self.prose, self.seed
                 )
                 yield f"{name}/{length}", prompts
+
+    def score(self, output: str, prompt: Prompt) -> float:
+        """RULER's score of a continuation."""
+        return score(output, prompt.answers)
 
     def decode(self, tokens: list[int]) -> str:
         """The text of generated tokens."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data.encoding import lines
 from data.sequences import SOURCES, repository
 
 
@@ -28,7 +29,7 @@ def rows(dataset: str, part: str) -> Iterator[Row]:
 
     Raises:
         FileNotFoundError: neither of them has it.
-        ValueError: a CSV has no columns for sequence and label.
+        ValueError: a CSV has no columns for sequence and label, or a file is not UTF-8.
     """
     folder = os.environ.get("TITANS_DATA")
     if folder:
@@ -46,23 +47,22 @@ def _from_folders(classes: list[Path]) -> Iterator[Row]:
     """A folder a class, a file a sequence."""
     for folder in classes:
         for path in sorted(folder.glob("*.txt")):
-            yield Row(path.read_text(encoding="latin-1").strip(), folder.name, f"{path}, line 1")
+            yield Row("".join(lines(path)).strip(), folder.name, f"{path}, line 1")
 
 
 def _from_csv(path: Path) -> Iterator[Row]:
     """A line a sequence, under a header."""
-    with path.open(encoding="latin-1", newline="") as file:
-        lines = csv.DictReader(file)
-        header = lines.fieldnames or ()
-        sequence = next((name for name in ("seq", "sequence") if name in header), None)
-        if sequence is None or "label" not in header:
-            raise ValueError(
-                f"{path}, line 1: the columns are {', '.join(header) or 'none'}, and should be "
-                "seq,label"
-            )
-        for line in lines:
-            place = f"{path}, line {lines.line_num}"
-            yield Row(line[sequence] or "", line["label"] or "", place)
+    table = csv.DictReader(lines(path))
+    header = table.fieldnames or ()
+    sequence = next((name for name in ("seq", "sequence") if name in header), None)
+    if sequence is None or "label" not in header:
+        raise ValueError(
+            f"{path}, line 1: the columns are {', '.join(header) or 'none'}, and should be "
+            "seq,label"
+        )
+    for line in table:
+        place = f"{path}, line {table.line_num}"
+        yield Row(line[sequence] or "", line["label"] or "", place)
 
 
 def _from_hub(dataset: str, part: str, folder: str | None) -> Iterator[Row]:

@@ -10,6 +10,7 @@ import torch
 from huggingface_hub import hf_hub_download
 from torch import Tensor
 
+from data.encoding import without_mark
 from data.series import SAMPLE, SOURCES, Source
 from data.store import digest
 
@@ -106,6 +107,8 @@ def read(path: Path, source: Source) -> pd.DataFrame:
 
 
 def _parse(path: Path) -> pd.DataFrame:
+    with path.open("rb") as file:
+        without_mark(path, file.readline())
     try:
         return pd.read_csv(path)
     except UnicodeDecodeError:

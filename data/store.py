@@ -1,5 +1,6 @@
 """Where files go that can be made again, and whether a file is the one that is meant."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -17,11 +18,25 @@ def digest(path: Path) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file such that a reader sees all of it or nothing."""
+    """Write a file such that a reader sees all of it or nothing.
+
+    Raises:
+        OSError: there is no room for it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content)
         os.replace(temporary, path)
+    except OSError as error:
+        raise no_room(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def no_room(error: OSError, path: Path) -> OSError:
+    """Return the error, or where the disk is full one that says what to do."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    mend = "make room, or set TITANS_CACHE=FOLDER"
+    return OSError(error.errno, f"no room in {path.parent} for {path.name}: {mend}")

@@ -81,7 +81,7 @@ def load_subwords(name: str) -> Subwords:
     if path.is_file():
         return _from_file(path)
     try:
-        loaded = AutoTokenizer.from_pretrained(name)
+        loaded = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     # The hub's own errors and those of the connection have no common ancestor but this.
     except Exception as error:
         reason = str(error).partition("\n")[0]

@@ -140,6 +140,12 @@ class Text:
         """The token behind every document."""
         return self.manifest.end
 
+    @property
+    def tokenizer(self) -> str:
+        """The pieces of the shards, as a `tokenizer.json` has them."""
+        assert self.manifest
+        return (self.folder / TOKENIZER).read_text(encoding="utf-8")
+
     def stream(self, part: str) -> Stream:
         """All tokens of a part, in the order of its documents."""
         return Stream([self._mapped(shard) for shard in self.manifest.shards(part)])

@@ -1,6 +1,5 @@
 """Documents of a local corpus: text, jsonl and parquet files, read piece by piece."""
 
-import codecs
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -10,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.encoding import lines
+
 SUFFIXES = (".txt", ".jsonl", ".parquet")
-MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 # A file of plain text is one long document; held-out documents need more of them.
 PLAIN_DOCUMENT = 20_000
 
@@ -61,7 +61,7 @@ class TextFiles:
         return islice(every, skip, None)
 
     def _jsonl(self, file: Path) -> Iterator[str]:
-        for number, line in enumerate(_lines(file), 1):
+        for number, line in enumerate(lines(file), 1):
             if not line.strip():
                 continue
             try:
@@ -115,37 +115,11 @@ def _some(file: Path, texts: Iterable[str]) -> Iterator[str]:
         raise ValueError(f"{file}: no text in it; remove it, or name another with task.corpus")
 
 
-def _lines(file: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file, without a byte-order mark.
-
-    Raises:
-        ValueError: it is of another encoding; the message names the line.
-    """
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            if number == 1:
-                line = _without_mark(file, line)
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                byte = line[error.start]
-                raise ValueError(
-                    f"{file}, line {number}: not UTF-8 (byte 0x{byte:02x}): convert the file"
-                ) from error
-
-
-def _without_mark(file: Path, line: bytes) -> bytes:
-    for mark, encoding in MARKS.items():
-        if line.startswith(mark):
-            raise ValueError(f"{file}, line 1: {encoding}, by its byte-order mark: make it UTF-8")
-    return line.removeprefix(codecs.BOM_UTF8)
-
-
 def _plain(file: Path) -> Iterator[str]:
     """Documents of whole paragraphs; of lines, where no line is blank for long."""
     kept: list[str] = []
     size = 0
-    for line in _lines(file):
+    for line in lines(file):
         kept.append(line)
         size += len(line)
         blank = not line.strip()

@@ -1,28 +1,59 @@
 """What one run measured, beside the paper's numbers for the same model and task."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from math import isfinite
+from statistics import fmean
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table as Grid
 
 from experiments.record import Record
-from experiments.table import HERE, load, names
+from experiments.table import HERE, Cell, Table, load, names
 
 PAPER = "paper: its full-size model"
+CHANCE = "chance"
 
 
 def beside(record: Record) -> dict[str, float]:
-    """Score -> the paper's number for that model and task, whatever the scale."""
-    found: dict[str, float] = {}
+    """Score -> the paper's number for that model and task, whatever the scale and the recipe."""
+    return _first((cell.name, cell.paper) for _, cell in _cells(record))
+
+
+def means(record: Record) -> dict[str, float]:
+    """The means that a table of the paper makes of a record's scores."""
+    scores = record.scores
+    return _first(
+        (cell.name, fmean(v for name in cell.scores if (v := scores[name]) is not None))
+        for _, cell in _cells(record)
+        if len(cell.scores) > 1 and all(scores.get(name) is not None for name in cell.scores)
+    )
+
+
+def chance(record: Record) -> dict[str, float]:
+    """Score -> what guessing scores, where that is known."""
+    guessed = ((cell.name, table.guessed(cell)) for table, cell in _cells(record))
+    return _first((name, value) for name, value in guessed if value is not None)
+
+
+def _cells(record: Record) -> Iterator[tuple[Table, Cell]]:
+    """The cells of the paper's tables that are about the same model and task."""
     for table in map(load, (HERE / name for name in names())):
         # Another machine's speed is no measure of this one, nor a mean over runs of one of them.
         if table.by_machine or table.average_over:
             continue
-        for cell in table.cells:
-            if len(cell.scores) == 1 and cell.run and _same(cell.run, record):
-                found.setdefault(cell.scores[0], cell.paper)
+        # Of the paper's scales that of the run first, where it is one of them.
+        scale = record.choices.get("scale")
+        for cell in sorted(table.cells, key=lambda cell: cell.run.get("scale") != scale):
+            if cell.scores and cell.run and _same(cell.run, record):
+                yield table, cell
+
+
+def _first(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
     return found
 
 
@@ -30,7 +61,8 @@ def show(record: Record) -> None:
     """Prints the scores as a table: data sets down, metrics across, the paper's below ours."""
     if not record.scores:
         return
-    paper = beside(record)
+    paper, guessed = beside(record), chance(record)
+    record = replace(record, scores={**record.scores, **means(record)})
     metrics = list(dict.fromkeys(_metric(score) for score in record.scores))
     scale = record.choices.get("scale", "")
     prompts = " (prompts)" if any(name.startswith("prompts/") for name in record.counts) else ""
@@ -38,8 +70,9 @@ def show(record: Record) -> None:
     for dataset in dict.fromkeys(score.rpartition("/")[0] for score in record.scores):
         keys = [f"{dataset}/{metric}" for metric in metrics]
         grid.add_row(dataset, f"ours: {scale}{prompts}", *(_ours(record, key) for key in keys))
-        if any(key in paper for key in keys):
-            grid.add_row("", PAPER, *(number(paper[k]) if k in paper else "" for k in keys))
+        for title, known in ((PAPER, paper), (CHANCE, guessed)):
+            if any(key in known for key in keys):
+                grid.add_row("", title, *(number(known[k]) if k in known else "" for k in keys))
     console = Console(width=None if Console().is_terminal else 200, highlight=False)
     console.print(grid)
 
@@ -58,7 +91,8 @@ def listed(counts: Mapping[str, float]) -> str:
 
 def _same(run: Mapping[str, str], record: Record) -> bool:
     known = record.choices | {key: str(value) for key, value in record.settings.items()}
-    return all(known.get(key) == str(value) for key, value in run.items() if key != "scale")
+    wanted = {key: str(value) for key, value in run.items() if key not in ("scale", "experiment")}
+    return all(known.get(key) == value for key, value in wanted.items())
 
 
 def _metric(score: str) -> str:

@@ -1,6 +1,6 @@
 """What is refused before anything is computed, from the configuration alone."""
 
-import os
+import tempfile
 from pathlib import Path
 
 import hydra
@@ -29,15 +29,31 @@ def check(config: DictConfig) -> None:
         OmegaConf.resolve(config.copy())
     except ValueError as error:
         raise Halted(str(error)) from error
-    Path(config.records).mkdir(parents=True, exist_ok=True)
     for folder in (config.records, config.output_dir):
-        if not os.access(folder, os.W_OK):
-            raise Halted(f"Nothing can be written to {folder}: make it writable, or name another.")
+        check_writable(folder)
     if config.task.data is None and (config.resume or config.evaluate_only):
         raise Halted(f"task={choices['task']} trains nothing: leave out resume and evaluate_only.")
     for path in (config.evaluate_only, last(config) if config.resume else None):
         if path and not Path(path).is_file():
             raise Halted(f"There is no checkpoint at {path}: train first, or name another file.")
+
+
+def check_writable(folder: Path | str) -> None:
+    """Makes the folder, and in it a file that is gone again.
+
+    Raises:
+        Halted: nothing can be written there.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        # Permissions do not tell of a full disk, a quota or a share that is read-only.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"something")
+    except OSError as error:
+        raise Halted(
+            f"Nothing can be written to {folder} ({error.strerror}): make it a folder that is "
+            "writable and has room, or name another."
+        ) from error
 
 
 def last(config: DictConfig) -> Path:

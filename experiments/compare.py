@@ -118,6 +118,8 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     records = list(records)
     apart = [compare(protocol, records) for protocol in table.protocols]
     elsewhere = {r.digest for it in apart for r in (*it.recipe, *it.changed, *it.failed)}
+    # What one protocol has as a changed recipe may be the recipe of another.
+    kept = {r.digest for it in apart for r in it.recipe}
     keys = sorted(table.selects - {"scale"})
     wanted = {_wanted(cell, keys) for cell in table.measurable}
     relevant = [
@@ -133,12 +135,20 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
         paper=_block("", None, table, keys, at_scale, exact=True),
         reduced=_reduced(table, keys, recipe)
         + tuple(replace(b, protocol=it.table.title) for it in apart for b in it.reduced),
-        changed=tuple(record for record in finished if recipe_changes(table, record))
-        + tuple(record for it in apart for record in it.changed),
-        failed=tuple(record for record in relevant if record.status != FINISHED)
-        + tuple(record for it in apart for record in it.failed),
+        changed=_once(
+            *(record for record in finished if recipe_changes(table, record)),
+            *(r for it in apart for r in it.changed if r.digest not in kept),
+        ),
+        failed=_once(
+            *(record for record in relevant if record.status != FINISHED),
+            *(record for it in apart for record in it.failed),
+        ),
         recipe=tuple(recipe),
     )
+
+
+def _once(*records: Record) -> tuple[Record, ...]:
+    return tuple({record.digest: record for record in records}.values())
 
 
 def recipe_changes(table: Table, record: Record) -> list[str]:

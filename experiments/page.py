@@ -68,7 +68,7 @@ def _paper_grid(comparison: Comparison) -> Grid:
     remarks = [f"[{i}] {note.text}" if note.at else note.text for i, note in numbered(table)]
     budget = _budget(comparison.paper.records)
     remarks += [f"Ours: {', '.join([*budget, _LEGEND])}"] if ours else []
-    return Grid(title, header, lines, remarks)
+    return Grid(title, header, lines, [*remarks, *_chance(table)])
 
 
 def _reduced_grid(table: Table, block: Block) -> Grid:
@@ -78,7 +78,17 @@ def _reduced_grid(table: Table, block: Block) -> Grid:
     measured = {cell: measured_text(table, score) for cell, score in block.scores.items()}
     found = by_row(block.scores, rows, table.columns)
     lines = [[*row, *_spread(table, cells, measured)] for row, cells in found.items()]
-    return Grid(title, [*rows, *_columns(table)], lines, [f"Ours: {_LEGEND}"])
+    return Grid(title, [*rows, *_columns(table)], lines, [f"Ours: {_LEGEND}", *_chance(table)])
+
+
+def _chance(table: Table) -> list[str]:
+    """What guessing scores in each column, as a remark."""
+    guessed = {}
+    for cell in table.cells:
+        if (value := table.guessed(cell)) is not None:
+            label = " ".join(cell.labels[column] for column in table.columns)
+            guessed[label] = f"{label} {value:.{table.decimals}f}"
+    return [f"Chance: {', '.join(guessed.values())}."] if guessed else []
 
 
 def by_row(

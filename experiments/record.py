@@ -142,12 +142,17 @@ def read_all(folder: Path | str) -> tuple[list[Record], list[str]]:
     """
     records: dict[str, Record] = {}
     warnings = []
-    for path in sorted(Path(folder).glob("*.json")):
-        try:
-            record = Record.read(path)
-            records[record.digest] = record
-        except RecordError as error:
-            warnings.append(f"skipped {error}")
+    seen: set[Path] = set()
+    # A run replaces its record: what came while the others were read is read too.
+    while paths := sorted(set(Path(folder).glob("*.json")) - seen):
+        seen.update(paths)
+        for path in paths:
+            try:
+                record = Record.read(path)
+                records[record.digest] = record
+            except RecordError as error:
+                if path.exists():
+                    warnings.append(f"skipped {error}")
     return sorted(records.values(), key=lambda record: record.when), warnings
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,9 +16,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.compare import SURROUNDINGS
+from experiments.folder import alone, exits
 
 # The folder that the runs of a sweep share. Some are processes on other machines: all inherit it.
 SHARED = "TITANS_SWEEP"
+# Keeps the same sweep from being started twice. Not the callback's, which is sent to processes.
+_HELD = ExitStack()
 
 
 def digest(text: str) -> str:
@@ -57,10 +61,14 @@ class Sweep(Callback):
         """The same command is the same sweep when it is started again."""
         place = Path(config.hydra.sweep.dir, "sweeps", name(config.hydra.overrides.task))
         os.environ[SHARED] = str(place.absolute())
+        place.mkdir(parents=True, exist_ok=True)
+        with exits():
+            _HELD.enter_context(alone(place))
         rmtree(shared() / "failed", ignore_errors=True)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Exits with status 1 where a run failed."""
+        _HELD.close()
         failures = [
             Failure(**json.loads(path.read_text(encoding="utf-8")))
             for path in sorted((shared() / "failed").glob("*.json"), key=lambda p: int(p.stem))

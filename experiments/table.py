@@ -10,6 +10,7 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     higher_is_better    true or false, or one of them for each label of a column
     score           template of a record's score, e.g. "{dataset}/{length}"
     means           scores that are the mean of others; of none where nobody knows of which
+    chance          score -> what guessing scores; shown below the table and beside a run
     run             overrides of every run; `scale` is the one that missing cells ask for
     selects         column -> label -> value of the override that the column is named after. A
                     label that is not listed has no run of ours; no labels at all: as printed
@@ -30,8 +31,9 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -53,12 +55,14 @@ class Cell:
         paper: The number as printed; not a number where the paper has none.
         scores: Scores of a record whose mean is ours; usually one.
         run: Overrides of the run that fills the cell; empty where no run of ours can.
+        name: What the score is called, a mean by a name of its own.
     """
 
     labels: Mapping[str, str]
     paper: float
     scores: tuple[str, ...]
     run: Mapping[str, str]
+    name: str = ""
 
     def runnable(self, conf: Path = CONF) -> bool:
         """Whether there is a run and `conf` has every option that it names."""
@@ -106,11 +110,17 @@ class Table:
     ours: tuple[Cell, ...] = ()
     by_machine: bool = False
     protocols: tuple["Table", ...] = ()
+    chance: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def measurable(self) -> tuple[Cell, ...]:
         """Cells that a run of ours could fill."""
         return tuple(cell for cell in (*self.cells, *self.ours) if cell.run)
+
+    def guessed(self, cell: Cell) -> float | None:
+        """What guessing scores in a cell; None where nobody says."""
+        known = [self.chance[score] for score in cell.scores if score in self.chance]
+        return fmean(known) if known and len(known) == len(cell.scores) else None
 
     def arrow(self, column: tuple[str, ...]) -> str:
         """Which way is better in a column of the page: up, down, or empty where it is mixed."""
@@ -164,10 +174,11 @@ def _table(
     shown = [row for row in printed if row.get("version", edition) == edition]
 
     def cell(row: Mapping[str, str]) -> Cell:
-        scores = _scores(score, means, row)
+        name = _name(score, row)
+        scores = tuple(means.get(name, [name] if name else []))
         overrides = _overrides(run, selects, row) if scores else {}
         labels = {column: label for column, label in row.items() if column != value}
-        return Cell(labels, float(row[value]), scores, overrides)
+        return Cell(labels, float(row[value]), scores, overrides, name)
 
     ours = [
         row | {column: label, value: "nan"}
@@ -215,9 +226,8 @@ def _distinct(rows: list[dict[str, str]], without: set[str]) -> list[dict[str, s
     return [row for index, row in enumerate(found) if row not in found[:index]]
 
 
-def _scores(template: str, means: dict[str, list[str]], row: Mapping[str, str]) -> tuple[str, ...]:
-    score = re.sub(r"\{([^}]+)\}", lambda match: row[match[1]], template)
-    return tuple(means.get(score, [score] if score else []))
+def _name(template: str, row: Mapping[str, str]) -> str:
+    return re.sub(r"\{([^}]+)\}", lambda match: row[match[1]], template)
 
 
 def _overrides(

@@ -13,7 +13,8 @@ from titans.models import LanguageModel
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "conf" / "model"
 PAGE = ROOT / "FIDELITY.md"
-SCALES = ("tiny", "170m", "340m", "400m", "760m", "1.3b")
+OURS = ("tiny", "small")
+SCALES = ("tiny", "small", "170m", "340m", "400m", "760m", "1.3b")
 MARKS = "<!-- sizes -->\n", "<!-- /sizes -->"
 WIDTHS = re.compile(r"^mlp_width: .*$", flags=re.MULTILINE)
 
@@ -30,7 +31,7 @@ class Size(NamedTuple):
 def build(model: str, scale: str) -> LanguageModel:
     """The network without its numbers; at the paper's scales with a vocabulary of 32,000."""
     chosen = [f"model={model}", f"scale={scale}"]
-    chosen += [] if scale == "tiny" else ["task.network.vocabulary=32000"]
+    chosen += [] if scale in OURS else ["task.network.vocabulary=32000"]
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         network = hydra.compose("run", chosen).task.network
     with torch.device("meta"):
@@ -57,9 +58,9 @@ TITANS = ["lmm", "mac", "mag", "mal"]
 
 
 def fitting_width(model: str, scale: str) -> int:
-    """The width of the MLP, a multiple of 64 (8 at scale tiny), that comes closest to LMM."""
+    """The width of the MLP, a multiple of 64 (8 at our own scales), that comes closest to LMM."""
     size, blocks = measure(model, scale), build(model, scale).backbone.blocks
-    unit = 8 if scale == "tiny" else 64
+    unit = 8 if scale in OURS else 64
     matrices = 3 * build(model, scale).backbone.dim * len(blocks)
     left = measure("lmm", scale).total - (size.total - size.mlps)
     return unit * max(1, round(left / (matrices * unit)))
@@ -82,7 +83,7 @@ def page() -> str:
 
 
 def _millions(count: int) -> str:
-    return f"{count / 1e6:.3f}" if count < 1e6 else f"{count / 1e6:.0f}"
+    return f"{count / 1e6:.3f}" if count < 1e7 else f"{count / 1e6:.0f}"
 
 
 def main() -> None:

@@ -63,6 +63,7 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     else:
         command = [sys.executable, *command[1:]]
     command = [word.replace("last.ckpt", f"{folder}/outputs/last.ckpt") for word in command]
+    command = [f"{folder}/out" if word == "out/" else word for word in command]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
@@ -83,6 +84,8 @@ def test_readme_has_the_two_commands() -> None:
 @pytest.mark.parametrize("line", [c for c in COMMANDS if c != "python -m experiments report"])
 def test_command(line: str, trained: Path, tmp_path: Path) -> None:
     folder = trained if "resume" in line or "evaluate_only" in line else tmp_path
+    if "titans.export" in line:
+        assert run(["python", "run.py", "model=mac", "task=lm"], folder).returncode == 0
     done = run(shlex.split(line), folder)
     assert done.returncode == 0, done.stdout + done.stderr
     if "run.py" in line and "--help" not in line and "dry_run" not in line:

@@ -266,7 +266,11 @@ def test_a_loss_that_is_no_number_is_said_and_recorded(tmp_path: Path) -> None:
     done = run(tmp_path, "model=lmm", "scale.lr=1e9")
     assert done.record.status == FAILED
     assert "the loss is" in done.record.error
-    assert_refused(done, "the loss is", "scale.lr")
+    path = tmp_path / "run" / "diverged.pt"
+    assert_refused(done, "the loss is", "scale.lr", f"the batch is in {path}")
+    kept = torch.load(path, weights_only=True)
+    assert f"at step {kept['step']}:" in done.errors
+    assert kept["batch"].keys() == {"tokens", "targets"}
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from titans.tasks import finish
 ROOT = Path(__file__).parents[1]
 WANDB = Path(sys.executable).with_name("wandb")
 EPOCHS = 40
+KEY = "5ec4e7" * 7
 SWEEP = [
     *("-m", "task=timeseries", "model=forecasting/rlinear", "task.dataset=sample", "seed=4"),
     f"task.training={{batch:40,epochs:{EPOCHS},patience:{EPOCHS},schedule:constant}}",
@@ -161,6 +163,61 @@ def test_the_run_can_be_uploaded(folder: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in received.lines["wandb-history.jsonl"]]
     assert any("score/sample/mse" in line for line in lines)
     assert any("media/images/forecasts" in path for path in received.files)
+
+
+@pytest.mark.slow
+def test_training_goes_on_where_it_cannot_be_reached(tmp_path: Path) -> None:
+    places = [f"hydra.run.dir={tmp_path}/run", f"records={tmp_path}/records"]
+    with server() as (url, received):
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py"), *SWEEP[1:], *places, "+logger.finish_timeout=5"],
+            cwd=ROOT, env=environment(tmp_path, WANDB_BASE_URL=url, WANDB_API_KEY=KEY), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if line.startswith("step 50/"):
+                received.down = True
+                break
+        output, errors = process.communicate(timeout=200)
+    said += output + errors
+    assert process.returncode == 0, said
+    assert len(received.runs) > 0
+    assert received.complete == 0
+    assert "Traceback" not in said
+    (record,) = (Record.read(path) for path in tmp_path.glob("records/*.json"))
+    assert record.status == FINISHED
+    assert record.counts["steps"] == EPOCHS * (209 // 40)
+    (files,) = tmp_path.glob("run/**/run-*/run-*.wandb")
+    assert re.findall(r"W&B did not take all of the run \(.*\): `wandb sync (.*)`", said) == [
+        os.path.relpath(files.parent, ROOT)
+    ]
+    assert_secret(KEY, tmp_path, said)
+
+
+@pytest.mark.slow
+def test_no_key_is_in_what_a_run_leaves(tmp_path: Path) -> None:
+    token = "hf_" + "SecretOfTheHub" * 2
+    place = environment(tmp_path, WANDB_MODE="offline", WANDB_API_KEY=KEY, HF_TOKEN=token)
+    places = [f"hydra.run.dir={tmp_path}/run", f"records={tmp_path}/records"]
+    done = subprocess.run([sys.executable, str(ROOT / "run.py"), *SWEEP[1:], *places], cwd=ROOT,
+                          env=place, capture_output=True, text=True, timeout=200)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list(tmp_path.glob("records/*.json"))) == 1
+    assert list(tmp_path.glob("run/**/run-*.wandb"))
+    for secret in (KEY, token):
+        assert_secret(secret, tmp_path, done.stdout + done.stderr)
+
+
+def assert_secret(secret: str, folder: Path, said: str) -> None:
+    """It is in no file and no file's name below a folder, and was not said."""
+    assert secret not in said
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 3
+    assert not [path for path in files if secret in str(path)]
+    assert not [path for path in files if secret.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize("mode", ["online", "offline"])

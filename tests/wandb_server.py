@@ -20,6 +20,8 @@ class Received:
     lines: dict[str, list[str]] = field(default_factory=dict)
     views: list[dict[str, Any]] = field(default_factory=list)
     complete: int = 0
+    # While it is, every connection breaks.
+    down: bool = False
 
 
 @contextmanager
@@ -29,6 +31,11 @@ def server() -> Iterator[tuple[str, Received]]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def parse_request(self) -> bool:
+            if received.down:
+                self.close_connection = True
+            return not received.down and super().parse_request()
 
         def body(self) -> bytes:
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -1,6 +1,7 @@
 """A data set of the hub, streamed; a local file stands for it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,18 @@ def test_what_the_hub_does_not_have_says_what_to_set(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("data.fineweb.load_dataset", load)
     with pytest.raises(FileNotFoundError, match=r"someone/some-text.*no such thing.*task\.corpus"):
         list(documents().documents())
+
+
+def test_a_connection_that_breaks_ends_no_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Breaking:
+        column_names = None
+
+        def __iter__(self) -> Iterator[dict[str, str]]:
+            yield {"text": "one"}
+            raise TimeoutError("no answer\nand much more")
+
+    monkeypatch.setattr("data.fineweb.load_dataset", lambda *_, **__: Breaking())
+    found = documents().documents()
+    assert next(found) == "one"
+    with pytest.raises(ConnectionError, match=r"some-text broke off.*no answer.*same command"):
+        next(found)

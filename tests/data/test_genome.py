@@ -120,6 +120,8 @@ def test_another_process_opens_the_file_anew(tmp_path: Path) -> None:
         (b">one\nACGT\nAC\nACGT\n", ["line 3"]),
         (b">one\nACGT\n\nACGT\n", ["line 3"]),
         (b">on\xff\nACGT\n", ["line 1"]),
+        (b"\xef\xbb\xbf>one\nACGT\n", ["line 1", "byte-order mark", "take it away"]),
+        (">one\nACGT\n".encode("utf-16"), ["line 1", "UTF-16", "make it UTF-8"]),
     ],
     ids=str,
 )

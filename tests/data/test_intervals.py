@@ -128,9 +128,13 @@ def test_what_is_no_file_of_intervals_is_refused(tmp_path: Path) -> None:
         "a.bed": b"\n",
         "b.bed.gz": gzip.compress(b"one\t0\t4\n" * 99)[:-9],
         "c.bed": b"\xff",
+        "d.bed": "one\t0\t4\n".encode("utf-16"),
     }
     for name, content in contents.items():
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(ValueError, match=name):
             read_bed(path)
+    marked = tmp_path / "marked.bed"
+    marked.write_bytes("one\t0\t4\n".encode("utf-8-sig"))
+    assert [interval.contig for interval in read_bed(marked)] == ["one"]

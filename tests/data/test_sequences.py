@@ -114,6 +114,28 @@ def test_a_wrong_file_is_refused(lines: list[str], named: list[str], tmp_path: P
     assert path.name in str(refused.value) or "whole copy" in str(refused.value)
 
 
+def test_a_mark_of_utf8_is_no_column(tmp_path: Path) -> None:
+    write_csv(tmp_path, DATASET + "_{}.csv")
+    for path in (tmp_path / "below").iterdir():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert letters("train") == expected("train")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [
+        ("utf-16", r"line 1: UTF-16, by its byte-order mark: make it UTF-8"),
+        ("utf-16-le", r"line 1: a NUL, as UTF-16 has them"),
+        ("latin-1", r"line 3: not UTF-8 \(byte 0xe7\): convert the file"),
+    ],
+)
+def test_another_encoding_is_refused_at_its_line(encoding: str, named: str, tmp_path: Path) -> None:
+    path = tmp_path / f"train_{DATASET}.csv"
+    path.write_bytes("seq,label\nACGT,0\nAçGT,1\n".encode(encoding))
+    with pytest.raises(ValueError, match=rf"train_{DATASET}\.csv, {named}"):
+        load_sequences(DATASET, "train")
+
+
 def test_a_wrong_file_of_a_folder_is_named(tmp_path: Path) -> None:
     write_folders(tmp_path)
     path = tmp_path / DATASET / "train" / "negative" / "1.txt"

@@ -89,6 +89,26 @@ def test_what_is_no_series_is_refused(copy: Path, content: bytes) -> None:
         read(copy, SOURCE)
 
 
+def test_a_mark_of_utf8_is_no_column(copy: Path) -> None:
+    copy.write_bytes(b"\xef\xbb\xbf" + SAMPLE.read_bytes())
+    assert read(copy, SOURCE).equals(read(SAMPLE, SOURCE))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+def test_another_encoding_is_refused_by_name(copy: Path, encoding: str) -> None:
+    copy.write_bytes(SAMPLE.read_text().encode(encoding))
+    named = "no column" if encoding == "utf-16-be" else f"line 1: {encoding.upper()}"
+    with pytest.raises(ValueError, match=rf"sample\.csv.*{named}.*TITANS_DATA"):
+        read(copy, SOURCE)
+
+
+def test_a_letter_of_latin_1_is_no_number(copy: Path) -> None:
+    lines = SAMPLE.read_bytes().splitlines()
+    copy.write_bytes(b"\n".join([*lines[:4], lines[4][:-2] + b"\xb2", *lines[5:], b""]))
+    with pytest.raises(ValueError, match="no number in a cell of line 5"):
+        read(copy, SOURCE)
+
+
 def test_a_header_in_latin_1_is_read(tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
     path.write_bytes("date,SWDR (W/m²)\n2020-01-01,1\n2020-01-02,2\n".encode("latin-1"))

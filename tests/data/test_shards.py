@@ -1,11 +1,13 @@
 """Shards: the same bytes however often their making was interrupted, and none that is damaged."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 import pytest
@@ -127,6 +129,32 @@ def test_killed_and_resumed_gives_the_same_bytes(
     assert resumed.manifest == undisturbed.manifest
     assert contents(resumed.folder) == expected
     assert [path.stat().st_mtime_ns for path in kept[:number]] == times
+
+
+def test_a_full_disk_is_said_and_what_is_whole_is_kept(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, other = Path.write_bytes, text(corpus)
+    expected = other.manifest and contents(other.folder)
+    rmtree(other.folder)
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.startswith(".validation-00001.bin"):
+            write(path, content[:9])
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        said = r"no room in .*tides-\w+ for validation-00001\.bin: make room, or set TITANS_CACHE"
+        with pytest.raises(OSError, match=said):
+            assert text(corpus).manifest
+    left = Manifest.load(other.folder)
+    assert len(left.groups) == 1
+    assert not left.complete
+    assert not [path for path in other.folder.iterdir() if path.name.startswith(".val")]
+    assert text(corpus).manifest == other.manifest
+    assert contents(other.folder) == expected
 
 
 def truncate(path: Path) -> None:

@@ -47,7 +47,8 @@ def test_llama_2_from_its_own_file() -> None:
 
 
 def test_what_is_not_there_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str) -> None:
+    def load(name: str, *, trust_remote_code: bool) -> None:
+        assert not trust_remote_code
         raise OSError("no connection\nand much more")
 
     monkeypatch.setattr("data.subword.AutoTokenizer.from_pretrained", load)

@@ -30,7 +30,7 @@ def niah(score: float | None, *extra: str, seed: int = 0, **fields: object) -> R
 def language(scale: str, seed: int = 0, ppl: float = 30.0) -> Record:
     """A record of MAC on the language task."""
     return Record(
-        choices={"model": "mac", "task": "commonsense", "scale": scale},
+        choices={"model": "mac", "task": "commonsense", "experiment": "language", "scale": scale},
         seed=seed,
         scores={"wikitext/ppl": ppl, "lambada/ppl": ppl + 2},
         started="2026-01-01T00:00:00+00:00",

@@ -22,7 +22,7 @@ EVIL = "<script>alert('&')</script>"
 def language(scale: str = "400m", *extra: str, seed: int = 0, ppl: float = 31.0) -> Record:
     """A record of MAC on the language task."""
     return Record(
-        choices={"model": "mac", "task": "commonsense", "scale": scale},
+        choices={"model": "mac", "task": "commonsense", "experiment": "language", "scale": scale},
         overrides=["model=mac", "task=commonsense", f"scale={scale}", *extra],
         seed=seed,
         scores={"wikitext/ppl": ppl, "lambada/ppl": ppl + 2},
@@ -115,7 +115,13 @@ def test_text_of_records_is_escaped() -> None:
     evil = replace(
         language(),
         overrides=[f"model={EVIL}", f"x={EVIL}"],
-        choices={"model": "mac", "task": "commonsense", "scale": "400m", "hardware": EVIL},
+        choices={
+            "model": "mac",
+            "task": "commonsense",
+            "experiment": "language",
+            "scale": "400m",
+            "hardware": EVIL,
+        },
         commit=EVIL,
         machine={"processor": EVIL},
         status="failed",

@@ -16,6 +16,7 @@ TITLE = "Cross-validated on the test part, from scratch"
 
 def record(score: float, *extra: str, fold: int = 0, folds: int = 5, seed: int = 0) -> Record:
     protocol = "cross_validated_" if folds > 1 else ""
+    protocol += "fine_tuned_" if any("pretrained" in override for override in extra) else ""
     return Record(
         choices={"model": "lmm", "task": "genomics", "scale": "tiny"},
         settings={"task.dataset": NAME, "task.folds": folds, "task.fold": fold},
@@ -68,8 +69,17 @@ def test_the_benchmarks_own_parts_stand_apart_from_folds() -> None:
 def test_a_changed_recipe_is_said() -> None:
     comparison = compared(*folds(80.0), record(99.0, "task.training.epochs=1"))
     assert [s.mean for b in comparison.reduced for s in b.scores.values()] == [82.0]
+    assert len(comparison.changed) == 1
     (line,) = left_out(comparison)
     assert "task.training.epochs=1" in line
+
+
+def test_what_was_fine_tuned_stands_beside_what_was_trained_from_scratch() -> None:
+    tuned = [record(86.0 + n, "task.pretrained=some/last.ckpt", fold=n) for n in range(5)]
+    comparison = compared(*folds(80.0), *tuned)
+    found = {b.protocol: [s.mean for s in b.scores.values()] for b in comparison.reduced}
+    assert found == {TITLE: [82.0], TITLE.replace("from scratch", "fine-tuned"): [88.0]}
+    assert not left_out(comparison)
 
 
 def test_a_run_is_shown_beside_the_paper_by_its_own_protocol_alone() -> None:

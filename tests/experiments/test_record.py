@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 
 from experiments import provenance
 from experiments.record import Record, RecordError, read_all
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -70,6 +74,53 @@ def test_a_crash_while_replacing_leaves_the_old_record(
         replace(record, seconds=2.0).write(tmp_path, previous=early)
     assert list(tmp_path.iterdir()) == [early]
     assert Record.read(early) == record
+
+
+MANY = """
+import os, sys, time
+from dataclasses import replace
+from experiments.record import Record
+
+folder, started = sys.argv[1], time.monotonic() + 1
+for seed in range(100):
+    if not os.fork():
+        run = Record(choices={"model": "mac"}, seed=seed, started="2026-01-02T03:04:05",
+                     status="failed", error="did not finish", scores={str(n): n for n in range(99)})
+        time.sleep(max(0, started - time.monotonic()))
+        path = run.write(folder)
+        for seconds in (1.0, 2.0):
+            path = replace(run, seconds=seconds).write(folder, previous=path)
+        replace(run, status="finished", error="").write(folder, previous=path)
+        os._exit(0)
+sys.exit(any(os.wait()[1] for _ in range(100)))
+"""
+
+
+def test_a_hundred_processes_write_at_once(tmp_path: Path) -> None:
+    """While they do, no reader sees half of a record or misses one that it saw."""
+    process = subprocess.Popen([sys.executable, "-c", MANY, str(tmp_path)], cwd=ROOT)
+    known: set[int] = set()
+    while process.poll() is None:
+        records, warnings = read_all(tmp_path)
+        assert not warnings
+        seeds = {record.seed for record in records}
+        assert known <= seeds
+        known = seeds
+    assert process.returncode == 0
+    records, warnings = read_all(tmp_path)
+    assert not warnings
+    assert [record.status for record in records] == ["finished"] * 100
+    assert {record.seed for record in records} == set(range(100))
+    assert len(list(tmp_path.iterdir())) == 100, "temporary files, too, are gone"
+
+
+def test_a_clock_that_goes_backwards_loses_nothing(record: Record, tmp_path: Path) -> None:
+    """A run is where its clock said, and none takes another's place."""
+    later = record.write(tmp_path)
+    earlier = replace(record, started="2026-01-02T03:04:04+00:00", seed=4).write(tmp_path)
+    again = replace(record, started="2025-12-31T00:00:00+00:00").write(tmp_path, previous=later)
+    assert sorted(tmp_path.iterdir()) == [again, earlier]
+    assert [found.seed for found in read_all(tmp_path)[0]] == [3, 4]
 
 
 @pytest.mark.parametrize(

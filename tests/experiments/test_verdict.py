@@ -18,7 +18,12 @@ def measured(
     more: dict[str, Any] = {"counts": {f"prompts/{score}": prompts}} if prompts else {}
     records = [
         Record(
-            choices={"model": model, "task": "commonsense", "scale": "340m"},
+            choices={
+                "model": model,
+                "task": "commonsense",
+                "experiment": "language",
+                "scale": "340m",
+            },
             seed=seed,
             scores={score: value},
             started="2026-01-01",

@@ -3,10 +3,7 @@
 Gates and inputs are small, so that the dynamics contract and rounding is not amplified.
 """
 
-from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,89 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from titans.memory import GELU, MemoryNetwork, MemoryState, memorize, memorize_reference
+from tests.memory.cases import (
+    BATCH,
+    DIM,
+    HEADS,
+    Memorize,
+    assert_same,
+    assert_true,
+    call,
+    differentiate,
+    make,
+)
+from titans.memory import GELU, MemoryNetwork, memorize, memorize_reference
 
-BATCH, HEADS, DIM, HIDDEN = 2, 3, 5, 7
 CAMERA_READY = MemoryNetwork(residual=True, normalise=True, activation=GELU)
-Case = dict[str, Any]
-Memorize = Callable[..., tuple[Tensor, MemoryState]]
-
-
-def make(
-    *,
-    time: int = 37,
-    depth: int = 2,
-    layers: int = 0,
-    batch: int = BATCH,
-    heads: int = HEADS,
-    dim: int = DIM,
-    hidden: int = HIDDEN,
-    seed: int = 0,
-    forget: float | None = None,
-    momentum: float | None = None,
-    step: float | None = None,
-) -> Case:
-    """Random arguments in float64; a gate that is given is the same for every token."""
-    generator = torch.Generator().manual_seed(seed)
-    normal = partial(torch.randn, generator=generator, dtype=torch.float64)
-    uniform = partial(torch.rand, generator=generator, dtype=torch.float64)
-    sequences = [normal(batch, heads, time, dim) * dim**-0.5 for _ in range(3)]
-    shape = (batch, heads, time, layers) if layers else (batch, heads, time)
-    bounds = zip((forget, momentum, step), (0.1, 0.9, 0.1), strict=True)
-    gates = [uniform(shape) * most if x is None else torch.full_like(uniform(shape), x)
-             for x, most in bounds]  # fmt: skip
-    widths = [dim, *[hidden] * (depth - 1), dim]
-    weights = [normal(batch, heads, o, i) * i**-0.5 for i, o in pairwise(widths)]
-    surprise = [normal(w.shape) * 0.03 for w in weights]
-    names = ("queries", "keys", "values", "forget", "momentum", "step")
-    state = {f"weights{i}": w for i, w in enumerate(weights)}
-    state |= {f"surprise{i}": s for i, s in enumerate(surprise)}
-    return dict(zip(names, sequences + gates, strict=True)) | state
-
-
-def call(function: Memorize, case: Case, **more: Any) -> dict[str, Tensor]:
-    """Outputs and final state by name."""
-    rest = {k: v for k, v in case.items() if not k.startswith(("weights", "surprise"))}
-    state = MemoryState(
-        *(tuple(v for k, v in case.items() if k.startswith(part)) for part in ("weigh", "surpri"))
-    )
-    outputs, after = function(**rest, state=state, **more)
-    named = {f"weights{i}": w for i, w in enumerate(after.weights)}
-    named |= {f"surprise{i}": s for i, s in enumerate(after.momentum)}
-    return {"outputs": outputs} | named
-
-
-def differentiate(function: Memorize, case: Case, **more: Any) -> dict[str, Tensor]:
-    """As `call`, and the gradient of a random projection of all results to every argument."""
-    leaves = {name: x.clone().requires_grad_() for name, x in case.items()}
-    results = call(function, leaves, **more)
-    generator = torch.Generator().manual_seed(1)
-    normal = partial(torch.randn, generator=generator, dtype=torch.float64)
-    loss = sum((x * normal(x.shape).to(x.dtype)).sum() for x in results.values())
-    gradients = torch.autograd.grad(loss, leaves.values(), materialize_grads=True)
-    named = {f"gradient of {name}": g for name, g in zip(leaves, gradients, strict=True)}
-    return {name: x.detach() for name, x in (results | named).items()}
-
-
-def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], error: float) -> None:
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(
-            found[name],
-            value,
-            atol=error,
-            rtol=error,
-            msg=lambda text, name=name: f"{name}: {text}",
-        )
-
-
-def assert_true(case: Case, **more: Any) -> None:
-    """The dual form gives what the token-by-token form gives."""
-    assert_same(
-        differentiate(memorize, case, **more),
-        differentiate(memorize_reference, case, **more),
-        1e-10,
-    )
 
 
 @pytest.mark.parametrize("chunk_size", [1, 2, 16, 64])
@@ -152,52 +80,6 @@ def test_a_perfect_memory_with_clip_has_finite_gradients(function: Memorize) -> 
     case["values"] = case["keys"] @ case["weights0"].mT
     results = differentiate(function, case, chunk_size=6, clip=1.0)
     assert all(torch.isfinite(x).all() for x in results.values())
-
-
-@pytest.mark.parametrize("depth", [1, 2, 4])
-@pytest.mark.parametrize("clip", [None, 0.2])
-def test_gates_per_layer(depth: int, clip: float | None) -> None:
-    assert_true(make(depth=depth, layers=depth), chunk_size=16, clip=clip)
-
-
-def test_gates_per_layer_that_agree_are_one_gate() -> None:
-    case = make(depth=3)
-    each = dict(case)
-    for name in ("forget", "momentum", "step"):
-        each[name] = case[name][..., None].expand(-1, -1, -1, 3)
-    assert_same(call(memorize, each, chunk_size=8), call(memorize, case, chunk_size=8), 1e-12)
-
-
-def test_only_one_gate_per_layer() -> None:
-    case = make(depth=3)
-    case["forget"] = make(depth=3, layers=3)["forget"]
-    assert_true(case, chunk_size=16)
-
-
-@pytest.mark.parametrize("chunk_size", [1, 16])
-@pytest.mark.parametrize(
-    "gates",
-    [
-        {"forget": 0.0},
-        {"momentum": 0.0},
-        {"step": 0.0},
-        {"forget": 0.0, "momentum": 0.0},
-        {"forget": 0.0, "momentum": 0.0, "step": 0.0},
-        {"forget": 0.999},
-        {"momentum": 0.999, "step": 1e-3},
-        {"forget": 0.999, "momentum": 0.999, "step": 1e-3},
-    ],
-    ids=str,
-)
-def test_gates_at_their_ends(gates: dict[str, float], chunk_size: int) -> None:
-    assert_true(make(time=35, **gates), chunk_size=chunk_size)
-
-
-def test_gates_that_are_zero_now_and_then() -> None:
-    case = make(time=35)
-    for index, name in enumerate(("forget", "momentum", "step")):
-        case[name][:, :, index :: 2 + index] = 0
-    assert_true(case, chunk_size=16)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 8])
@@ -297,27 +179,6 @@ def test_any_shape_gates_and_split(data: st.DataObject) -> None:
     assert_same(tail | {"outputs": joined}, call(memorize, case, **more), 1e-11)
 
 
-@pytest.mark.parametrize("chunk_size", [1, 4])
-def test_forgetting_by_channel_with_equal_channels_is_one_gate(chunk_size: int) -> None:
-    case = make(time=9)
-    by_channel = case | {
-        "forget": tuple(case["forget"][..., None].expand(-1, -1, -1, n) for n in (HIDDEN, DIM))
-    }
-    expected = call(memorize_reference, case, chunk_size=chunk_size)
-    assert_same(call(memorize_reference, by_channel, chunk_size=chunk_size), expected, 1e-12)
-
-
-def test_forgetting_by_channel_forgets_that_channel() -> None:
-    case = make(time=1, step=0.0, momentum=0.0)
-    forget = [torch.zeros(BATCH, HEADS, 1, n, dtype=torch.float64) for n in (HIDDEN, DIM)]
-    forget[1][..., 2] = 0.5
-    after = call(memorize_reference, case | {"forget": tuple(forget)}, chunk_size=1)
-    expected = case["weights1"].clone()
-    expected[:, :, 2] *= 0.5
-    torch.testing.assert_close(after["weights0"], case["weights0"])
-    torch.testing.assert_close(after["weights1"], expected)
-
-
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("function", [memorize, memorize_reference])
 def test_values_may_be_wider_than_keys(function: Memorize, depth: int) -> None:
@@ -336,10 +197,3 @@ def test_values_may_be_wider_than_keys(function: Memorize, depth: int) -> None:
 def test_a_chunk_has_a_token(function: Memorize, chunk_size: int) -> None:
     with pytest.raises(ValueError, match="chunk_size"):
         call(function, make(time=3), chunk_size=chunk_size)
-
-
-@pytest.mark.parametrize("gates", [1, 3])
-@pytest.mark.parametrize("function", [memorize, memorize_reference])
-def test_as_many_gates_as_layers(function: Memorize, gates: int) -> None:
-    with pytest.raises(ValueError, match="gates"):
-        call(function, make(depth=2, layers=gates), chunk_size=4)

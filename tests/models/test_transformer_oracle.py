@@ -16,16 +16,16 @@ def oracle(model: LanguageModel) -> LlamaForCausalLM:
     """Theirs, whose embedding has no factor of its own, and which is not tied to the output."""
     hidden = model.backbone.blocks[0].mlp.outer.in_features
     config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=DIM,
+        vocab_size=model.embedding.num_embeddings,
+        hidden_size=model.backbone.dim,
         intermediate_size=hidden,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
+        num_hidden_layers=len(model.backbone.blocks),
+        num_attention_heads=model.backbone.blocks[0].mixer.heads,
         rms_norm_eps=torch.finfo(torch.float32).eps,
         tie_word_embeddings=False,
     )
     weights = {
-        "model.embed_tokens.weight": model.embedding.weight * DIM**0.5,
+        "model.embed_tokens.weight": model.embedding.weight * model.backbone.dim**0.5,
         "model.norm.weight": model.backbone.norm.weight,
         "lm_head.weight": model.embedding.weight,
     }

@@ -1,6 +1,8 @@
 """Evaluations: callables that turn a task into scores."""
 
+from titans.evals.babilong import Babilong
 from titans.evals.classification import Classification
+from titans.evals.commonsense import CommonSense
 from titans.evals.forecast_error import ForecastError
 from titans.evals.generate import generate
 from titans.evals.needle import Needle
@@ -12,7 +14,9 @@ from titans.evals.score import Score
 from titans.evals.throughput import Throughput
 
 __all__ = [
+    "Babilong",
     "Classification",
+    "CommonSense",
     "ForecastError",
     "NGram",
     "Needle",

@@ -1,6 +1,6 @@
 """Greedy continuation of many prompts at once, streamed, in memory that no length changes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -15,6 +15,7 @@ def generate(
     new_tokens: int,
     end: int,
     piece: int = 2048,
+    stop: Callable[[list[int]], bool] = lambda tokens: False,
 ) -> list[list[int]]:
     """Continues each prompt by its likeliest tokens.
 
@@ -27,6 +28,7 @@ def generate(
         new_tokens: at most so many are generated for each.
         end: the token that ends a continuation; it is not returned.
         piece: tokens read at a time, which bounds the memory that reading takes.
+        stop: whether a continuation, by what it is so far, may end.
 
     Returns:
         The generated ids of each prompt.
@@ -48,6 +50,7 @@ def generate(
                 finished[index] = True
             elif not finished[index]:
                 outputs[index].append(token)
+                finished[index] = stop(outputs[index])
         if all(finished):
             break
         hidden, state = network.hidden(torch.tensor(likeliest, device=device)[:, None], state)

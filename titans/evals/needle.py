@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from rich.progress import track
 
@@ -15,10 +15,11 @@ from titans.tasks import NextToken
 
 @runtime_checkable
 class Prompt(Protocol):
-    """A question whose answers are known."""
+    """A question whose answer is known to who made it."""
 
-    tokens: list[int]
-    answers: list[str]
+    @property
+    def tokens(self) -> Sequence[int]:
+        """What is read; it may be made while it is read."""
 
 
 @runtime_checkable
@@ -33,8 +34,8 @@ class Prompts(Protocol):
     def decode(self, tokens: list[int]) -> str:
         """The text of a continuation."""
 
-    def score(self, output: str, answers: list[str]) -> float:
-        """1 where the output holds the answers, 0 where it does not."""
+    def score(self, output: str, prompt: Any) -> float:
+        """1 where the output answers the prompt, 0 where it does not."""
 
 
 class Needle:
@@ -77,6 +78,6 @@ class Needle:
             piece=self.piece,
         )
         return sum(
-            self.prompts.score(self.prompts.decode(output), prompt.answers)
+            self.prompts.score(self.prompts.decode(output), prompt)
             for output, prompt in zip(outputs, batch, strict=True)
         )

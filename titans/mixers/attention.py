@@ -54,8 +54,12 @@ class Attention(Mixer):
         self.heads, self.window = heads, window
         self.projection = Projection(dim, 3 * dim, convolution=convolution, activation=False)
         prefix = torch.randn(2, heads, persistent, dim // heads) * 0.02
-        # An empty parameter would never have a gradient, and distributed training waits for it.
-        self.persistent: Tensor = nn.Parameter(prefix) if persistent else prefix
+        self.persistent: Tensor
+        if persistent:
+            self.persistent = nn.Parameter(prefix)
+        else:
+            # An empty parameter would never have a gradient, and distributed training waits for it.
+            self.register_buffer("persistent", prefix, persistent=False)
         self.output = nn.Linear(dim, dim, bias=False)
 
     def forward(

@@ -3,6 +3,7 @@
 from titans.tasks.checkpoint import Checkpoint, load_checkpoint
 from titans.tasks.classify import Classify
 from titans.tasks.dashboard import address, finish, wandb_logger
+from titans.tasks.diverged import KeepDivergedBatch
 from titans.tasks.forecast import Forecast
 from titans.tasks.hopeless import StopWhereHopeless
 from titans.tasks.next_token import NextToken
@@ -11,15 +12,18 @@ from titans.tasks.processes import LostProcessError, leads, watch
 from titans.tasks.progress import ProgressBar
 from titans.tasks.sharded import Sharded
 from titans.tasks.task import DivergedError, Task
+from titans.tasks.trained import Reading, load_reading, load_trained, reading_of
 
 __all__ = [
     "Checkpoint",
     "Classify",
     "DivergedError",
     "Forecast",
+    "KeepDivergedBatch",
     "LostProcessError",
     "NextToken",
     "ProgressBar",
+    "Reading",
     "Sharded",
     "StopWhereHopeless",
     "Task",
@@ -29,6 +33,9 @@ __all__ = [
     "finish",
     "leads",
     "load_checkpoint",
+    "load_reading",
+    "load_trained",
+    "reading_of",
     "wandb_logger",
     "watch",
 ]

@@ -2,12 +2,14 @@
 
 import pickle
 import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch import callbacks
+from torch import Tensor
 
 
 class Checkpoint(callbacks.Checkpoint):
@@ -84,8 +86,12 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_file():
         raise ValueError(f"there is no checkpoint at {path}: train first, or name another file")
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # What torch opens in another way, by its own warning.
+            warnings.filterwarnings("error", ".*TorchScript")
+            checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, UserWarning) as error:
         # Torch's own message advises to execute whatever the file says.
         raise ValueError(
             f"{path} is no checkpoint of this project: it holds more than weights and plain "
@@ -93,9 +99,21 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise ValueError(f"{path} is truncated, or no checkpoint: {_line(error)}") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "run"} <= checkpoint.keys():
-        raise ValueError(f"{path} is not a checkpoint that this project wrote")
+    if not _is_ours(checkpoint):
+        raise ValueError(
+            f"{path} is not a checkpoint that this project wrote: name one, as last.ckpt in the "
+            "output folder of a run"
+        )
     return checkpoint
+
+
+def _is_ours(content: Any) -> bool:
+    """Whether there are weights, and what the run was."""
+    if not isinstance(content, dict):
+        return False
+    weights, run = content.get("state_dict"), content.get("run")
+    tensors = isinstance(weights, dict) and all(isinstance(w, Tensor) for w in weights.values())
+    return tensors and isinstance(run, dict)
 
 
 def _line(error: BaseException) -> str:

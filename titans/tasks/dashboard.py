@@ -21,6 +21,7 @@ def wandb_logger(
     resume: bool = False,
     trains_on: str | None = None,
     evaluates: str | None = None,
+    finish_timeout: float = 600,
     **settings: Any,
 ) -> WandbLogger:
     """A logger that is online where a key is configured, and offline otherwise.
@@ -31,6 +32,7 @@ def wandb_logger(
         resume: goes on with the run that was begun in `folder`, under its id.
         trains_on: the data; without any, the job measures.
         evaluates: the checkpoint that is scored instead of training.
+        finish_timeout: seconds that the end of a run waits for what is not uploaded yet.
         settings: what `WandbLogger` takes: project, name, group, tags, config …
     """
     for place in (folder, sweep or folder):
@@ -39,7 +41,9 @@ def wandb_logger(
     if mode is None:
         mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
     offline = mode == "offline"
-    wandb.setup(settings=wandb.Settings(silent=True))
+    # Without an end to its waiting, a run would not end while W&B cannot be reached.
+    settled = wandb.Settings(silent=True, finish_timeout=finish_timeout, finish_timeout_raises=True)
+    wandb.setup(settings=settled)
     logger = WandbLogger(
         save_dir=sweep or folder,
         group=Path(sweep).name if sweep else None,
@@ -92,17 +96,35 @@ def finish(
     """
     values = {f"score/{k}": v for k, v in scores.items() if v is not None}
     logger.log_metrics(values | {"tokens": float(tokens)})
-    if isinstance(logger, WandbLogger):
-        run = logger.experiment
-        rows = [[k, v, counts.get(f"prompts/{k}")] for k, v in scores.items()]
-        table = wandb.Table(columns=["score", "value", "prompts"], data=rows)
-        plot = wandb.plot.bar(table, "score", "value", title="Scores")
-        shown = {picture.stem: wandb.Image(str(picture)) for picture in pictures}
-        run.log({"scores": table, "scores_plot": plot, "tokens": float(tokens), **shown})
-        if checkpoint is not None and checkpoint.is_file() and run.settings.mode == "online":
-            artifact = wandb.Artifact(f"checkpoint-{run.id}", type="checkpoint")
-            artifact.add_file(str(checkpoint))
-            run.log_artifact(artifact)
-        run.finish(exit_code=int(failed))
-    else:
+    if not isinstance(logger, WandbLogger):
         logger.finalize("failed" if failed else "success")
+        return
+    run = logger.experiment
+    try:
+        _show(run, scores, counts, tokens, pictures, checkpoint)
+        run.finish(exit_code=int(failed))
+    # The client's own errors and those of the connection have no common ancestor but this.
+    except Exception as error:
+        reason, files = str(error).partition("\n")[0], os.path.relpath(Path(run.dir).parent)
+        log.warning(
+            "W&B did not take all of the run (%s): `wandb sync %s` uploads the rest", reason, files
+        )
+
+
+def _show(
+    run: Any,
+    scores: Mapping[str, float | None],
+    counts: Mapping[str, float | None],
+    tokens: int,
+    pictures: Sequence[Path],
+    checkpoint: Path | None,
+) -> None:
+    rows = [[k, v, counts.get(f"prompts/{k}")] for k, v in scores.items()]
+    table = wandb.Table(columns=["score", "value", "prompts"], data=rows)
+    plot = wandb.plot.bar(table, "score", "value", title="Scores")
+    shown = {picture.stem: wandb.Image(str(picture)) for picture in pictures}
+    run.log({"scores": table, "scores_plot": plot, "tokens": float(tokens), **shown})
+    if checkpoint is not None and checkpoint.is_file() and run.settings.mode == "online":
+        artifact = wandb.Artifact(f"checkpoint-{run.id}", type="checkpoint")
+        artifact.add_file(str(checkpoint))
+        run.log_artifact(artifact)

@@ -1,6 +1,7 @@
 """What every objective shares: a network, what the run is, and what a checkpoint has to fit."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,17 @@ from titans.tasks.optimization import MakeOptimizer
 
 
 class DivergedError(RuntimeError):
-    """The loss or its gradient stopped being a number."""
+    """The loss or its gradient stopped being a number.
+
+    Attributes:
+        kept: where the batch is that did it; None where it is not kept.
+    """
+
+    kept: Path | None = None
+
+    def __str__(self) -> str:
+        place = f"; the batch is in {self.kept}" if self.kept else ""
+        return super().__str__() + place
 
 
 class Task(LightningModule):

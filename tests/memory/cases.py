@@ -1,0 +1,92 @@
+"""Arguments of `memorize` at random, and what two forms of it make of them."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from titans.memory import MemoryState, memorize, memorize_reference
+
+BATCH, HEADS, DIM, HIDDEN = 2, 3, 5, 7
+Case = dict[str, Any]
+Memorize = Callable[..., tuple[Tensor, MemoryState]]
+
+
+def make(
+    *,
+    time: int = 37,
+    depth: int = 2,
+    layers: int = 0,
+    batch: int = BATCH,
+    heads: int = HEADS,
+    dim: int = DIM,
+    hidden: int = HIDDEN,
+    seed: int = 0,
+    forget: float | None = None,
+    momentum: float | None = None,
+    step: float | None = None,
+) -> Case:
+    """Random arguments in float64; a gate that is given is the same for every token."""
+    generator = torch.Generator().manual_seed(seed)
+    normal = partial(torch.randn, generator=generator, dtype=torch.float64)
+    uniform = partial(torch.rand, generator=generator, dtype=torch.float64)
+    sequences = [normal(batch, heads, time, dim) * dim**-0.5 for _ in range(3)]
+    shape = (batch, heads, time, layers) if layers else (batch, heads, time)
+    bounds = zip((forget, momentum, step), (0.1, 0.9, 0.1), strict=True)
+    gates = [uniform(shape) * most if x is None else torch.full_like(uniform(shape), x)
+             for x, most in bounds]  # fmt: skip
+    widths = [dim, *[hidden] * (depth - 1), dim]
+    weights = [normal(batch, heads, o, i) * i**-0.5 for i, o in pairwise(widths)]
+    surprise = [normal(w.shape) * 0.03 for w in weights]
+    names = ("queries", "keys", "values", "forget", "momentum", "step")
+    state = {f"weights{i}": w for i, w in enumerate(weights)}
+    state |= {f"surprise{i}": s for i, s in enumerate(surprise)}
+    return dict(zip(names, sequences + gates, strict=True)) | state
+
+
+def call(function: Memorize, case: Case, **more: Any) -> dict[str, Tensor]:
+    """Outputs and final state by name."""
+    rest = {k: v for k, v in case.items() if not k.startswith(("weights", "surprise"))}
+    state = MemoryState(
+        *(tuple(v for k, v in case.items() if k.startswith(part)) for part in ("weigh", "surpri"))
+    )
+    outputs, after = function(**rest, state=state, **more)
+    named = {f"weights{i}": w for i, w in enumerate(after.weights)}
+    named |= {f"surprise{i}": s for i, s in enumerate(after.momentum)}
+    return {"outputs": outputs} | named
+
+
+def differentiate(function: Memorize, case: Case, **more: Any) -> dict[str, Tensor]:
+    """As `call`, and the gradient of a random projection of all results to every argument."""
+    leaves = {name: x.clone().requires_grad_() for name, x in case.items()}
+    results = call(function, leaves, **more)
+    generator = torch.Generator().manual_seed(1)
+    normal = partial(torch.randn, generator=generator, dtype=torch.float64)
+    loss = sum((x * normal(x.shape).to(x.dtype)).sum() for x in results.values())
+    gradients = torch.autograd.grad(loss, leaves.values(), materialize_grads=True)
+    named = {f"gradient of {name}": g for name, g in zip(leaves, gradients, strict=True)}
+    return {name: x.detach() for name, x in (results | named).items()}
+
+
+def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], error: float) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(
+            found[name],
+            value,
+            atol=error,
+            rtol=error,
+            msg=lambda text, name=name: f"{name}: {text}",
+        )
+
+
+def assert_true(case: Case, **more: Any) -> None:
+    """The dual form gives what the token-by-token form gives."""
+    assert_same(
+        differentiate(memorize, case, **more),
+        differentiate(memorize_reference, case, **more),
+        1e-10,
+    )
