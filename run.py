@@ -70,17 +70,15 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     import torch
     from lightning import Trainer, seed_everything
 
+    from titans import tasks
     from titans.memory import compile_chunks
+    from titans.models import recompute_blocks
     from titans.ops import kernels
-    from titans.tasks import (
-        Checkpoint,
-        KeepDivergedBatch,
-        ProgressBar,
-        StopWhereHopeless,
-        load_checkpoint,
-    )
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    if not tasks.leads():
+        logging.getLogger().setLevel(logging.WARNING)
     # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
     warnings.filterwarnings("ignore", module="lightning")
     with refusals():
@@ -98,11 +96,13 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             run=identity(config)
             | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
         )
-        callbacks = [
-            Checkpoint(last(config), config.checkpoint_every),
-            ProgressBar(),
-            KeepDivergedBatch(config.output_dir),
+        if config.hardware.activation_checkpointing:
+            recompute_blocks(task.network)
+        callbacks: list[Any] = [
+            tasks.Checkpoint(last(config), config.checkpoint_every),
+            tasks.KeepDivergedBatch(config.output_dir),
         ]
+        callbacks += [tasks.ProgressBar()] if tasks.leads() else []
         data, evaluations = make(config.task.data), make(config.task.evaluations)
         if config.search:
             from experiments.search import this_run
@@ -110,29 +110,33 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             if not hasattr(task, "best_error"):
                 log.error("This task has no validation part, without which nothing is searched.")
                 sys.exit(2)
-            callbacks.append(StopWhereHopeless(this_run(config.resume).hopeless))
+            callbacks.append(tasks.StopWhereHopeless(this_run(config.resume).hopeless))
             evaluations = {}
         if config.evaluate_only:
-            task.restore(load_checkpoint(config.evaluate_only))
+            task.restore(tasks.load_checkpoint(config.evaluate_only))
         elif config.resume:
-            task.on_load_checkpoint(load_checkpoint(last(config)))
+            task.on_load_checkpoint(tasks.load_checkpoint(last(config)))
         trains = data is not None and not config.evaluate_only
         if trains:
             data.setup()
-        # Last, as it opens the logger: what is refused before leaves none behind.
         trainer = Trainer(
-            **OmegaConf.to_container(config.hardware.trainer, resolve=True),
+            **make(config.hardware.trainer),
             max_steps=data.steps if trains else 0,
             # Lightning counts an interrupted epoch as done; the sampler knows the step.
             max_epochs=-1,
             gradient_clip_val=config.task.get("gradient_clip", 1.0),
             callbacks=callbacks,
-            logger=make(config.logger) or False,
+            logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
             log_every_n_steps=10,
         )
+        tasks.watch(trainer, task, several_runs=sweeping())
+        if trains:
+            trainer.accumulate_grad_batches = data.accumulation(trainer.world_size)
+        # Last: what is refused before leaves no logger behind.
+        trainer.logger = make(config.logger) if tasks.leads() else None
         return task, data, evaluations, trainer
 
 
@@ -168,9 +172,11 @@ def plan(config: DictConfig) -> None:
 def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> Record:
     """Trains or loads, scores, and writes the record as scores come in."""
     from titans.evals.measure import high_water
-    from titans.tasks import address
+    from titans.tasks import address, leads
 
     began = time.monotonic()
+    if not leads():
+        return train(config, planned(config), task, data, trainer)
     record = replace(
         planned(config),
         commit=commit(),
@@ -223,7 +229,7 @@ def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
 
 def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any) -> Record:
     """Trains, or loads what `evaluate_only` names; returns the record of what there is now."""
-    from titans.tasks import DivergedError
+    from titans.tasks import DivergedError, LostProcessError
 
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     for logger in trainer.loggers:
@@ -239,7 +245,7 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
         resumed = last(config) if config.resume else None
         try:
             trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
-        except DivergedError as error:
+        except (DivergedError, LostProcessError) as error:
             raise Halted(str(error)) from error
         hopeless = any(getattr(callback, "stopped", False) for callback in trainer.callbacks)
         if trainer.global_step < trainer.max_steps and not (task.settled or hopeless):
@@ -257,7 +263,8 @@ def device(trainer: Any) -> dict[str, Any]:
 
     root = trainer.strategy.root_device
     name = torch.cuda.get_device_name(root) if root.type == "cuda" else root.type
-    return {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
+    facts = {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
+    return facts | ({"processes": trainer.world_size} if trainer.world_size > 1 else {})
 
 
 def report(record: Record, config: DictConfig, task: Any, trainer: Any) -> None:

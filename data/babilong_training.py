@@ -14,7 +14,7 @@ from data.background import Background, Tokens
 from data.needle import Batch, stack
 from data.pretraining import Stages, length_at
 from data.prompt import IGNORED
-from data.steps import from_here_on
+from data.steps import accumulation, from_here_on, part_of, place_of
 
 # Stories are drawn again where they do not fit a length.
 ATTEMPTS = 1000
@@ -23,11 +23,12 @@ log = logging.getLogger(__name__)
 
 
 class BabilongBatches(Dataset[Batch]):
-    """Item i is the whole batch of step i, a function of the seed, the step and the rank alone.
+    """Item i is a batch of the whole run, a function of the seed, the step and the rank alone.
 
-    The prompts of a batch have the same number of segments: any from none, the facts alone, to as
-    many as the curriculum has come to, each as often. Their last segment is not full, so that
-    answers stand at any place of it.
+    The prompts of a step are divided among the ranks and the batches that it accumulates: each rank
+    writes them all, and takes its own. They have the same number of segments: any from none, the
+    facts alone, to as many as the curriculum has come to, each as often. Their last segment is not
+    full, so that answers stand at any place of it.
     """
 
     def __init__(
@@ -42,23 +43,26 @@ class BabilongBatches(Dataset[Batch]):
         least_prompts: int,
         seed: int,
         rank: int,
+        ranks: int,
         accumulate: int,
     ) -> None:
         self.stories, self.form, self.background = source.facts.train, source.form, background
         self.length, self.curriculum, self.segment = length, curriculum, segment
         self.tokens_per_batch, self.least_prompts = tokens_per_batch, least_prompts
-        self.seed, self.rank, self.accumulate = seed, rank, accumulate
+        self.seed, self.rank, self.ranks, self.accumulate = seed, rank, ranks, accumulate
 
-    def __getitem__(self, step: int) -> Batch:
-        """Return `tokens` and `targets`, both [batch, time]."""
-        rng = random.Random(f"{self.seed}/{step}/{self.rank}")
-        segments = rng.randint(0, self.segments(step // self.accumulate))
+    def __getitem__(self, index: int) -> Batch:
+        """Return `tokens` and `targets`, both [batch, time], and `asked`; see `part_of`."""
+        step, part = divmod(index, self.accumulate)
+        rng = random.Random(f"{self.seed}/{step}/0")
+        segments = rng.randint(0, self.segments(step))
         rows = list(self._rows(segments, rng))
         time = max(len(tokens) for tokens, _ in rows)
-        return {
+        whole = {
             "tokens": stack([tokens for tokens, _ in rows], time, self.form.subwords.end),
             "targets": stack([targets for _, targets in rows], time, IGNORED),
         }
+        return part_of(whole, part * self.ranks + self.rank, self.ranks * self.accumulate)
 
     def segments(self, step: int) -> int:
         """Return the most segments of an optimiser step."""
@@ -110,6 +114,8 @@ class BabilongData(LightningDataModule):
         seed: with the step and the rank, decides a batch.
         steps: the number of optimiser steps.
         workers: processes that prepare batches.
+        micro_batch: of `least_prompts` a device goes through so many at once, at most; None for its
+            share.
 
     Raises:
         ValueError: few-shot without a trained model, or a curriculum that is none.
@@ -128,6 +134,7 @@ class BabilongData(LightningDataModule):
         seed: int = 0,
         steps: int = 1000,
         workers: int = 0,
+        micro_batch: int | None = None,
     ) -> None:
         super().__init__()
         if source.setup == "few_shot" and not checkpoint:
@@ -145,7 +152,11 @@ class BabilongData(LightningDataModule):
         self.source, self.segment, self.seed = source, segment, seed
         self.length, self.curriculum = length, curriculum
         self.tokens_per_batch, self.least_prompts = tokens_per_batch, least_prompts
-        self.steps, self.workers = steps, workers
+        self.steps, self.workers, self.micro_batch = steps, workers, micro_batch
+
+    def accumulation(self, ranks: int) -> int:
+        """Return how many batches a step has on each of so many devices; see `data.steps`."""
+        return accumulation(self.least_prompts, ranks, self.micro_batch)
 
     def setup(self, stage: str | None = None) -> None:
         """Read stories and background, and say which they are."""
@@ -166,8 +177,7 @@ class BabilongData(LightningDataModule):
             tokens_per_batch=self.tokens_per_batch,
             least_prompts=self.least_prompts,
             seed=self.seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            accumulate=self.trainer.accumulate_grad_batches if self.trainer else 1,
+            **place_of(self.trainer),
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:

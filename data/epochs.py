@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 import torch
-from lightning import Trainer
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -61,14 +60,3 @@ class EpochBatches(Dataset[Batch]):
     def _order(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(hash((self.seed, epoch)))
         return torch.randperm(self.count, generator=generator)
-
-
-def place_of(trainer: Trainer | None) -> dict[str, int]:
-    """Return which part of a batch is this process's: `rank`, `ranks` and `accumulate`."""
-    if trainer is None:
-        return {}
-    return {
-        "rank": trainer.global_rank,
-        "ranks": trainer.world_size,
-        "accumulate": trainer.accumulate_grad_batches,
-    }

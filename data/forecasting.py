@@ -7,10 +7,10 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from data.epochs import EpochBatches, place_of
+from data.epochs import EpochBatches
 from data.series import SOURCES
 from data.series_file import load_series
-from data.steps import from_here_on
+from data.steps import accumulation, from_here_on, place_of
 
 Windows = dict[str, Tensor]
 PARTS = ("train", "validation", "test")
@@ -47,6 +47,7 @@ class ForecastData(LightningDataModule):
         missing: the value of cells that are missing, to be replaced by the ones before them.
         seed: with the step and the rank, decides a training batch.
         workers: processes that prepare batches.
+        micro_batch: examples that a device goes through at once, at most; None for its share.
 
     Raises:
         ValueError: the series is unknown, or a part is too short for a window or a batch.
@@ -63,6 +64,7 @@ class ForecastData(LightningDataModule):
         missing: float | None = None,
         seed: int = 0,
         workers: int = 0,
+        micro_batch: int | None = None,
     ) -> None:
         super().__init__()
         if dataset not in SOURCES:
@@ -72,6 +74,7 @@ class ForecastData(LightningDataModule):
         self.dataset, self.lookback, self.horizon = dataset, lookback, horizon
         self.batch, self.epochs, self.missing = batch, epochs, missing
         self.seed, self.workers = seed, workers
+        self.micro_batch = micro_batch
         for part in PARTS:
             self._check_length(part)
 
@@ -100,6 +103,10 @@ class ForecastData(LightningDataModule):
         """Optimiser steps of the whole run."""
         windows = len(self.rows("train")) - self.lookback - self.horizon + 1
         return self.epochs * (windows // self.batch)
+
+    def accumulation(self, ranks: int) -> int:
+        """Return how many batches a step has on each of so many devices; see `data.steps`."""
+        return accumulation(self.batch, ranks, self.micro_batch)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the series."""

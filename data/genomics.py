@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data.classes import Sequences, evenly, load_sequences
-from data.epochs import Batch, EpochBatches, place_of
+from data.epochs import Batch, EpochBatches
 from data.nucleotides import PADDING
 from data.sequences import SOURCES
-from data.steps import from_here_on
+from data.steps import accumulation, from_here_on, place_of
 
 log = logging.getLogger(__name__)
 # One in so many training sequences validates.
@@ -49,6 +49,7 @@ class GenomicsData(LightningDataModule):
         epochs: passes over the training sequences.
         seed: with the step and the rank, decides a training batch; the parts it does not.
         workers: processes that prepare batches.
+        micro_batch: examples that a device goes through at once, at most; None for its share.
 
     Raises:
         ValueError: the set or the fold is unknown, or no batch can be filled.
@@ -64,6 +65,7 @@ class GenomicsData(LightningDataModule):
         epochs: int = 10,
         seed: int = 0,
         workers: int = 0,
+        micro_batch: int | None = None,
     ) -> None:
         super().__init__()
         if dataset not in SOURCES:
@@ -76,6 +78,7 @@ class GenomicsData(LightningDataModule):
             raise ValueError("task.training.batch is 1 or more")
         self.dataset, self.folds, self.fold = dataset, folds, fold
         self.batch, self.epochs, self.seed, self.workers = batch, epochs, seed, workers
+        self.micro_batch = micro_batch
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -102,6 +105,10 @@ class GenomicsData(LightningDataModule):
                 "lower task.training.batch"
             )
         return self.epochs * (sequences // self.batch)
+
+    def accumulation(self, ranks: int) -> int:
+        """Return how many batches a step has on each of so many devices; see `data.steps`."""
+        return accumulation(self.batch, ranks, self.micro_batch)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the sequences, and say what they are where they are not the benchmark's."""

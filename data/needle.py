@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data import haystack
 from data.prompt import IGNORED, Encode, Haystack, Tokens, Writer
-from data.steps import from_here_on
+from data.steps import accumulation, from_here_on, part_of, place_of
 from data.tokenizer import FOLDER, load_tokenizer
 from data.words import KINDS
 
@@ -28,7 +28,11 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 class NeedleBatches(Dataset[Batch]):
-    """Item i is the whole batch of step i, a function of the seed, the step and the rank alone."""
+    """Item i is a batch of the whole run, a function of the seed, the step and the rank alone.
+
+    The prompts of a step are divided among the ranks and the batches that it accumulates: each rank
+    writes them all, and takes its own.
+    """
 
     def __init__(
         self,
@@ -44,30 +48,37 @@ class NeedleBatches(Dataset[Batch]):
         end: int,
         seed: int,
         rank: int,
+        ranks: int,
         accumulate: int,
     ) -> None:
         self.writers, self.weights, self.curriculum = writers, weights, curriculum
         self.tokens_per_batch, self.needles_per_prompt = tokens_per_batch, needles_per_prompt
         self.needles_from = needles_from
         self.least_prompts, self.vary, self.end = least_prompts, vary, end
-        self.seed, self.rank, self.accumulate = seed, rank, accumulate
+        self.seed, self.rank, self.ranks, self.accumulate = seed, rank, ranks, accumulate
 
-    def __getitem__(self, step: int) -> Batch:
-        """Return `tokens` and `targets`, both [batch, time]; raise ValueError if nothing fits."""
-        rng = random.Random(f"{self.seed}/{step}/{self.rank}")
-        longest = self.length(step // self.accumulate)
+    def __getitem__(self, index: int) -> Batch:
+        """Return `tokens` and `targets`, both [batch, time], and `asked`; see `part_of`.
+
+        Raises:
+            ValueError: no needle fits the length.
+        """
+        step, part = divmod(index, self.accumulate)
+        rng = random.Random(f"{self.seed}/{step}/0")
+        longest = self.length(step)
         due = [name for name in self.writers if self.needles_from.get(name, 0) <= longest]
         due = [name for name in due if self.writers[name].shortest <= longest]
         if not due:
             raise ValueError(f"No needle fits {longest} tokens: begin with a longer length.")
-        count = max(self.least_prompts, self.tokens_per_batch // longest)
+        count = prompts_at(longest, self.tokens_per_batch, self.least_prompts)
         weights = [self.weights[name] for name in due]
         rows = [self._row(name, longest, rng) for name in rng.choices(due, weights, k=count)]
         time = max(len(tokens) for tokens, _ in rows)
-        return {
+        whole = {
             "tokens": stack([tokens for tokens, _ in rows], time, self.end),
             "targets": stack([targets for _, targets in rows], time, IGNORED),
         }
+        return part_of(whole, part * self.ranks + self.rank, self.ranks * self.accumulate)
 
     def _row(self, name: str, longest: int, rng: random.Random) -> tuple[Tokens, Tokens]:
         """Write a prompt of its own length: answers stand at any place of a segment and chunk."""
@@ -79,6 +90,11 @@ class NeedleBatches(Dataset[Batch]):
     def length(self, step: int) -> int:
         """Return the longest length of an optimiser step; a prompt may be shorter."""
         return max((start, length) for length, start in self.curriculum.items() if start <= step)[1]
+
+
+def prompts_at(length: int, tokens: int, least: int) -> int:
+    """Return how many prompts a step of about so many `tokens` has, and at least as many."""
+    return max(least, tokens // length)
 
 
 def stack(rows: Sequence[Tokens], time: int, fill: int) -> Tensor:
@@ -108,6 +124,8 @@ class NeedleData(LightningDataModule):
         seed: with the step and the rank, decides a batch.
         steps: the number of optimiser steps.
         workers: processes that prepare batches.
+        micro_batch: of the longest prompts a device goes through so many at once, at most; None for
+            its share.
     """
 
     def __init__(
@@ -126,6 +144,7 @@ class NeedleData(LightningDataModule):
         seed: int = 0,
         steps: int = 1000,
         workers: int = 0,
+        micro_batch: int | None = None,
     ) -> None:
         super().__init__()
         self.tokenizer = load_tokenizer(tokenizer)
@@ -135,7 +154,13 @@ class NeedleData(LightningDataModule):
         self.least_prompts = least_prompts
         self.vary, self.needles_from = vary, dict(needles_from or {})
         self.prose, self.seed, self.steps, self.workers = prose, seed, steps, workers
+        self.micro_batch = micro_batch
         self.writers: dict[str, Writer] = {}
+
+    def accumulation(self, ranks: int) -> int:
+        """Return how many batches a step has on each of so many devices; see `data.steps`."""
+        fewest = prompts_at(max(self.curriculum), self.tokens_per_batch, self.least_prompts)
+        return accumulation(fewest, ranks, self.micro_batch)
 
     def setup(self, stage: str | None = None) -> None:
         """Tokenise the pieces prompts are made of."""
@@ -171,8 +196,7 @@ class NeedleData(LightningDataModule):
             vary=self.vary,
             end=self.tokenizer.eos_token_id,
             seed=self.seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            accumulate=self.trainer.accumulate_grad_batches if self.trainer else 1,
+            **place_of(self.trainer),
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 Tokens = NDArray[np.uint16]
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]
 
 
 class Stream:
@@ -43,7 +44,8 @@ class PackedBatches(Dataset[Batch]):
 
     A step takes the next `sequences` of an endless series: one order of all sequences of the
     stream after the other, each by its epoch. They are divided among the ranks and the batches
-    that a step accumulates: neither changes which sequences a step has.
+    that a step accumulates: neither changes which sequences a step has. Batches may be cut into
+    segments, each of them a batch behind the one before it.
 
     Args:
         stream: the training tokens.
@@ -52,7 +54,8 @@ class PackedBatches(Dataset[Batch]):
         seed: decides the order.
         rank: of this process, among `ranks`.
         ranks: processes.
-        accumulate: batches of a step on each rank.
+        accumulate: batches of a step on each rank, each segment one.
+        segments: of a sequence.
 
     Raises:
         ValueError: the sequences of a step cannot be divided so, or the stream has none.
@@ -68,11 +71,13 @@ class PackedBatches(Dataset[Batch]):
         rank: int = 0,
         ranks: int = 1,
         accumulate: int = 1,
+        segments: int = 1,
     ) -> None:
-        if sequences % (ranks * accumulate):
+        self.whole = accumulate // segments
+        if sequences % (ranks * self.whole):
             raise ValueError(
                 f"a step of {sequences} sequences is not to be divided among {ranks} ranks and "
-                f"{accumulate} accumulated batches: set task.step_tokens to a multiple"
+                f"{self.whole} accumulated batches: set task.step_tokens to a multiple"
             )
         # One token more is read than is trained on: the last target.
         self.count = (len(stream) - 1) // length
@@ -83,21 +88,28 @@ class PackedBatches(Dataset[Batch]):
             )
         self.stream, self.length, self.sequences, self.seed = stream, length, sequences, seed
         self.rank, self.ranks, self.accumulate = rank, ranks, accumulate
+        self.segments = segments
         self.order = lru_cache(maxsize=2)(self._order)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return `tokens` and `targets`, both [batch, time]."""
-        step, part = divmod(index, self.accumulate)
-        first = step * self.sequences + part * self.ranks + self.rank
-        share = range(first, (step + 1) * self.sequences, self.ranks * self.accumulate)
-        rows = np.stack([self._sequence(number) for number in share])
-        tokens = torch.from_numpy(rows)
-        return {"tokens": tokens[:, :-1], "targets": tokens[:, 1:]}
+        """Return `tokens` and `targets`, both [batch, time], of a segment.
 
-    def _sequence(self, number: int) -> NDArray[np.int64]:
+        With them, where there are several, whether it `continues` the batch before.
+        """
+        step, part = divmod(index, self.accumulate)
+        part, segment = divmod(part, self.segments)
+        first = step * self.sequences + part * self.ranks + self.rank
+        share = range(first, (step + 1) * self.sequences, self.ranks * self.whole)
+        rows = np.stack([self._segment(number, segment) for number in share])
+        tokens = torch.from_numpy(rows)
+        batch = {"tokens": tokens[:, :-1], "targets": tokens[:, 1:]}
+        return batch if self.segments == 1 else batch | {"continues": segment > 0}
+
+    def _segment(self, number: int, segment: int) -> NDArray[np.int64]:
         epoch, place = divmod(number, self.count)
-        start = int(self.order(epoch)[place]) * self.length
-        return self.stream.read(start, start + self.length + 1)
+        size = self.length // self.segments
+        start = int(self.order(epoch)[place]) * self.length + segment * size
+        return self.stream.read(start, start + size + 1)
 
     def _order(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(hash((self.seed, epoch)))

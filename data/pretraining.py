@@ -17,7 +17,7 @@ from data.intervals import Interval
 from data.markov import Markov
 from data.nucleotides import PADDING, UNKNOWN, reverse_complement
 from data.prompt import IGNORED
-from data.steps import from_here_on
+from data.steps import accumulation, from_here_on, part_of, place_of
 
 Batch = dict[str, Tensor]
 Stages = Sequence[Sequence[int]]
@@ -50,7 +50,11 @@ def questions(sequences: Sequence[Tensor]) -> Batch:
 
 
 class NucleotideBatches(Dataset[Batch]):
-    """Item i is the whole batch of step i, a function of the seed, the step and the rank alone."""
+    """Item i is a batch of the whole run, a function of the seed, the step and the rank alone.
+
+    The windows of a step are divided among the ranks and the batches that it accumulates: each rank
+    draws them all, and takes its own.
+    """
 
     def __init__(
         self,
@@ -63,25 +67,28 @@ class NucleotideBatches(Dataset[Batch]):
         reverse_complement: bool,
         seed: int,
         rank: int = 0,
+        ranks: int = 1,
         accumulate: int = 1,
     ) -> None:
         self.genome, self.intervals = genome, intervals
         self.length, self.curriculum = length, curriculum
         self.batch, self.reverse_complement = batch, reverse_complement
-        self.seed, self.rank, self.accumulate = seed, rank, accumulate
+        self.seed, self.rank, self.ranks, self.accumulate = seed, rank, ranks, accumulate
         self.sizes = np.array([len(interval) for interval in intervals])
 
-    def __getitem__(self, step: int) -> Batch:
-        """Return `tokens` and `targets`, both [batch, time].
+    def __getitem__(self, index: int) -> Batch:
+        """Return `tokens` and `targets`, both [batch, time], and `asked`; see `part_of`.
 
         Raises:
             ValueError: nothing but unknown nucleotides was drawn.
         """
-        rng = np.random.default_rng([self.seed, step, self.rank])
-        length = length_at(step // self.accumulate, self.curriculum, self.length)
+        step, part = divmod(index, self.accumulate)
+        rng = np.random.default_rng([self.seed, step, 0])
+        length = length_at(step, self.curriculum, self.length)
         # Each window is as likely as another; a shorter interval is a window.
         starts = np.maximum(1, self.sizes - length + 1).cumsum()
-        return questions([self._window(starts, length, rng) for _ in range(self.batch)])
+        whole = questions([self._window(starts, length, rng) for _ in range(self.batch)])
+        return part_of(whole, part * self.ranks + self.rank, self.ranks * self.accumulate)
 
     def _window(self, starts: np.ndarray, length: int, rng: np.random.Generator) -> Tensor:
         for _ in range(DRAWS):
@@ -114,6 +121,7 @@ class NucleotideData(LightningDataModule):
         seed: with the step and the rank, decides a batch.
         steps: the number of optimiser steps.
         workers: processes that prepare batches.
+        micro_batch: windows that a device goes through at once, at most; None for its share.
 
     Raises:
         ValueError: a setting is out of range, or the genome or its intervals are refused.
@@ -133,6 +141,7 @@ class NucleotideData(LightningDataModule):
         seed: int = 0,
         steps: int = 1000,
         workers: int = 0,
+        micro_batch: int | None = None,
     ) -> None:
         super().__init__()
         if length < 2 or batch < 1:
@@ -147,6 +156,11 @@ class NucleotideData(LightningDataModule):
         self.batch, self.reverse_complement = batch, reverse_complement
         self.markov = Markov(order)
         self.seed, self.steps, self.workers = seed, steps, workers
+        self.micro_batch = micro_batch
+
+    def accumulation(self, ranks: int) -> int:
+        """Return how many batches a step has on each of so many devices; see `data.steps`."""
+        return accumulation(self.batch, ranks, self.micro_batch)
 
     def setup(self, stage: str | None = None) -> None:
         """Find the genome and divide it.
@@ -206,8 +220,6 @@ class NucleotideData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches from the trainer's step on, so that a resumed run is the same run."""
-        trainer = self.trainer
-        accumulate = trainer.accumulate_grad_batches if trainer else 1
         batches = NucleotideBatches(
             self.genome,
             self.parts["train"],
@@ -216,7 +228,6 @@ class NucleotideData(LightningDataModule):
             batch=self.batch,
             reverse_complement=self.reverse_complement,
             seed=self.seed,
-            rank=trainer.global_rank if trainer else 0,
-            accumulate=accumulate,
+            **place_of(self.trainer),
         )
-        return from_here_on(batches, self.steps, trainer, self.workers)
+        return from_here_on(batches, self.steps, self.trainer, self.workers)

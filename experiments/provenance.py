@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
 
 
 def machine(
-    device: str = "cpu", threads: int = 0, precision: str = ""
+    device: str = "cpu", threads: int = 0, precision: str = "", processes: int = 1
 ) -> dict[str, str | int | float]:
     """Facts about this machine that say nothing of who owns it.
 
@@ -50,6 +50,7 @@ def machine(
         device: Name of the device that computed, as its driver calls it.
         threads: How many of its cores the process used.
         precision: What it computed in, as the trainer calls it.
+        processes: How many trained together.
 
     Returns:
         `system`, `processor`, `cores` (logical), `memory` (GB, where known), and what was given.
@@ -62,6 +63,7 @@ def machine(
     }
     facts |= {"threads": threads} if threads else {}
     facts |= {"precision": precision} if precision else {}
+    facts |= {"processes": processes} if processes > 1 else {}
     memory = _memory()
     return facts | ({"memory": memory} if memory else {})
 

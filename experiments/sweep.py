@@ -34,9 +34,15 @@ def divide(whole: float, part: float) -> int:
     return max(1, int(whole) // int(part))
 
 
+def either(*values: Any) -> Any:
+    """The first that is not null."""
+    return next((value for value in values if value is not None), None)
+
+
 # Here, and not in run.py, which the processes of joblib and submitit do not import.
 OmegaConf.register_new_resolver("digest", digest, replace=True)
 OmegaConf.register_new_resolver("divide", divide, replace=True)
+OmegaConf.register_new_resolver("either", either, replace=True)
 
 
 @dataclass(frozen=True)

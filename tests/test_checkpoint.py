@@ -29,12 +29,13 @@ def trainer(step: int, full: bool) -> Mock:
         if full:
             raise OSError(28, "No space left on device", str(path))
 
-    return Mock(Trainer, global_step=step, is_global_zero=True, save_checkpoint=save)
+    alone = {"world_size": 1, "is_global_zero": True, "accumulate_grad_batches": 1}
+    return Mock(Trainer, global_step=step, save_checkpoint=save, **alone)
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     callback = Checkpoint(tmp_path / "last.ckpt", every=1)
-    callback.on_train_batch_end(trainer(step=1, full=False))
+    callback.on_train_batch_end(trainer(step=1, full=False), 0)
     with pytest.raises(OSError, match="No space"):
         callback.on_train_end(trainer(step=2, full=True), Mock(LightningModule))
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]

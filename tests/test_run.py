@@ -302,7 +302,7 @@ def test_sigterm_saves_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_accumulation_trains_on_as_many_steps(tmp_path: Path) -> None:
-    accumulate = "hardware.trainer.accumulate_grad_batches=2"
+    accumulate = "hardware.micro_batch=2"
     done = run(tmp_path, "model=lmm", "task.steps=6", accumulate)
     assert done.code == 0, done.output + done.errors
     assert done.record.counts["steps"] == 6

@@ -15,7 +15,7 @@
 The annotations are read by people and checked in the tests alone, so they cost nothing at run time.
 """
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Gate = Float[Tensor, "batch heads time ..."]
@@ -24,6 +24,7 @@ Gate = Float[Tensor, "batch heads time ..."]
 HeadSequence = Float[Tensor, "batch heads time dim"]
 Sequence = Float[Tensor, "batch time dim"]
 Tokens = Int[Tensor, "batch time"]
+Asked = Bool[Tensor, "batch time"]
 Logits = Float[Tensor, "batch time vocab"]
 
 Series = Float[Tensor, "batch time channels"]

@@ -101,7 +101,7 @@ def test_keys_are_never_rulers() -> None:
 def test_batch_is_a_function_of_seed_step_and_rank(prose: str) -> None:
     def batch(seed: int, step: int, rank: int) -> Tensor:
         batches = NeedleData(length=256, needles=ALL, prose=prose, seed=seed).batches()
-        batches.rank = rank
+        batches.rank, batches.ranks = rank, 2
         return batches[step]["tokens"]
 
     random.seed(1)

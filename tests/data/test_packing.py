@@ -81,7 +81,7 @@ def test_a_step_accumulates_what_does_not_fit(batch: int, ranks: int, accumulate
 
 def test_devices_that_cannot_share_a_step_are_refused() -> None:
     data = LanguageData(None, length=8, step_tokens=512, batch=8, steps=1)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="3 devices cannot share 64 sequences"):
+    with pytest.raises(ValueError, match="3 devices cannot share the 64 sequences"):
         data.accumulation(3)
 
 

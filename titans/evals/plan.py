@@ -90,17 +90,18 @@ class Plan:
         One block of each kind is gone through with tensors that hold no numbers; the others of its
         kind are as large. Of the output the logits are kept, and their softmax in float32.
         """
-        kinds: dict[type, list[Any]] = {}
-        for block in network.backbone.blocks:
-            kinds.setdefault(type(block.mixer), []).append(block)
-        sizes = [(self._block(blocks[0]), len(blocks)) for blocks in kinds.values()]
-        output = self.length * network.embedding.num_embeddings * (12 if not self.half else 10)
+        sizes = [(self.kept_by(blocks[0]), len(blocks)) for blocks in kinds(network).values()]
         return Kept(
             sum(size.state * count for size, count in sizes),
-            sum(size.activations * count for size, count in sizes) + output,
+            sum(size.activations * count for size, count in sizes) + self.output(network),
         )
 
-    def _block(self, block: Any) -> Kept:
+    def output(self, network: LanguageModel) -> int:
+        """Bytes of a sequence's logits, and of their softmax in float32."""
+        return self.length * network.embedding.num_embeddings * (12 if not self.half else 10)
+
+    def kept_by(self, block: Any) -> Kept:
+        """Bytes of a block's state after one sequence, and of what its gradient keeps."""
         seen: dict[int, Tensor] = {}
 
         def keep(x: Tensor) -> Tensor:
@@ -117,6 +118,14 @@ class Plan:
         activations = (x for storage, x in seen.items() if storage not in weights)
         states = (leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))
         return Kept(sum(map(_bytes, states)), sum(map(_bytes, activations)))
+
+
+def kinds(network: LanguageModel) -> dict[type, list[Any]]:
+    """The blocks of a network by their mixer."""
+    found: dict[type, list[Any]] = {}
+    for block in network.backbone.blocks:
+        found.setdefault(type(block.mixer), []).append(block)
+    return found
 
 
 def _bytes(x: Tensor) -> int:

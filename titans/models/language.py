@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from titans.models.backbone import Backbone
-from titans.shapes import Logits, Sequence, Tokens
+from titans.shapes import Asked, Logits, Sequence, Tokens
 
 
 class LanguageModel(nn.Module):
@@ -37,6 +37,17 @@ class LanguageModel(nn.Module):
         """What the logits are made of, `[batch, time, dim]`, for callers that need few of them."""
         x = self.embedding(tokens) * self.backbone.dim**0.5
         return self.backbone(x, state)
+
+    def answers(self, tokens: Tokens, asked: Asked, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Logits `[asked, vocab]` of the tokens after those where `asked` is true, and the state.
+
+        Args:
+            tokens: `[batch, time]`, any time.
+            asked: likewise.
+            state: what an earlier call returned, to continue its sequences; None to start.
+        """
+        hidden, state = self.hidden(tokens, state)
+        return self.logits(hidden[asked]), state
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """`[..., dim]` to `[..., vocab]`."""

@@ -8,7 +8,9 @@ from titans.tasks.forecast import Forecast
 from titans.tasks.hopeless import StopWhereHopeless
 from titans.tasks.next_token import NextToken
 from titans.tasks.optimization import cosine, decayed_apart
+from titans.tasks.processes import LostProcessError, leads, watch
 from titans.tasks.progress import ProgressBar
+from titans.tasks.sharded import Sharded
 from titans.tasks.task import DivergedError, Task
 from titans.tasks.trained import Reading, load_reading, load_trained, reading_of
 
@@ -18,18 +20,22 @@ __all__ = [
     "DivergedError",
     "Forecast",
     "KeepDivergedBatch",
+    "LostProcessError",
     "NextToken",
     "ProgressBar",
     "Reading",
+    "Sharded",
     "StopWhereHopeless",
     "Task",
     "address",
     "cosine",
     "decayed_apart",
     "finish",
+    "leads",
     "load_checkpoint",
     "load_reading",
     "load_trained",
     "reading_of",
     "wandb_logger",
+    "watch",
 ]

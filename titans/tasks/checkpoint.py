@@ -40,8 +40,12 @@ class Checkpoint(callbacks.Checkpoint):
         """Saves now and then, and stops where that was asked for."""
         # Gradients are not saved: half of a step could not be resumed. The number of the batch is
         # the last that Lightning tells.
-        if self.stopping and (rest[-1] + 1) % trainer.accumulate_grad_batches == 0:
-            trainer.should_stop = True
+        if (rest[-1] + 1) % trainer.accumulate_grad_batches == 0:
+            # A signal may reach one process a step before another, and all stop after the same.
+            if trainer.world_size > 1:
+                decide = trainer.strategy.reduce_boolean_decision
+                self.stopping = decide(self.stopping, all=False)
+            trainer.should_stop = trainer.should_stop or self.stopping
         # Once a step, however many batches it is accumulated from.
         if trainer.global_step % self.every == 0 and trainer.global_step != self.saved:
             self._save(trainer)

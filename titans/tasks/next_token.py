@@ -4,10 +4,12 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from titans.memory import NeuralMemory
 from titans.models import LanguageModel
 from titans.tasks.optimization import MakeOptimizer, cosine, decayed_apart
+from titans.tasks.sharded import Sharded, shard
 from titans.tasks.task import Task
 
 IGNORED = -100
@@ -29,6 +31,7 @@ class NextToken(Task):
     """
 
     network: LanguageModel
+    shards = True
     mend = "lower the learning rate (scale.lr) or the memory's step (model.memory.gates.max_step)"
 
     def __init__(
@@ -45,21 +48,41 @@ class NextToken(Task):
         if steps < 1:
             raise ValueError(f"{steps} steps train nothing: set task.steps to 1 or more")
         self.steps, self.warmup, self.final_lr = steps, warmup, final_lr
+        self.carried: Any = None
 
-    def training_step(self, batch: dict[str, Tensor]) -> Tensor:
+    def training_step(self, batch: dict[str, Any]) -> Tensor:
         """Mean loss (nats) over the targets of `tokens`, `targets` `[batch, time]`.
+
+        Args:
+            batch: these, and where they are there `asked`, a number of targets to divide by instead
+                of their own, and `continues`: whether they go on where the batch before ended,
+                with its state, through which no gradient flows (truncated back-propagation).
 
         Raises:
             DivergedError: the loss is infinite or NaN.
         """
-        hidden, _ = self.network.hidden(batch["tokens"])
-        asked = batch["targets"] != IGNORED
-        logits, targets = self.network.logits(hidden[asked]), batch["targets"][asked]
-        loss = F.cross_entropy(logits.float(), targets)
+        asked, segments = batch["targets"] != IGNORED, "continues" in batch
+        past = self.carried if segments and batch["continues"] else None
+        logits, state = self.network.answers(batch["tokens"], asked, past)
+        # A step ends with its sequences: no checkpoint needs a state.
+        self.carried = tree_map_only(Tensor, Tensor.detach, state) if segments else None
+        targets = batch["targets"][asked]
+        total = F.cross_entropy(logits.float(), targets, reduction="sum")
+        loss = total / batch.get("asked", len(targets))
         self.count(loss, batch["tokens"].numel())
         accuracy = (logits.argmax(-1) == targets).float().mean()
         self.show({"train/loss": loss.detach(), "train/accuracy": accuracy} | self._inside())
         return loss
+
+    def configure_model(self) -> None:
+        """Shards the blocks and what is around them, where the strategy is to."""
+        if isinstance(self.trainer.strategy, Sharded):
+            self.gather = shard(self.network, self.device_mesh)
+
+    def on_fit_end(self) -> None:
+        """Puts the network together again, on rank zero, where it is scored."""
+        if isinstance(self.trainer.strategy, Sharded):
+            self.network = self.gather()
 
     def _inside(self) -> dict[str, Tensor]:
         """Gate statistics and norms of each memory, as of the last forward pass."""

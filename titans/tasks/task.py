@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from titans.tasks.optimization import MakeOptimizer
@@ -36,9 +37,11 @@ class Task(LightningModule):
 
     Attributes:
         mend: what to set where the training diverges.
+        shards: whether the network can be divided among processes.
     """
 
     mend = "lower the learning rate"
+    shards = False
 
     def __init__(
         self, network: nn.Module, optimizer: MakeOptimizer, run: dict[str, Any] | None = None
@@ -78,6 +81,7 @@ class Task(LightningModule):
         """
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         if not torch.isfinite(norm):
             step = self.global_step
             raise DivergedError(f"the gradient is {norm.item()} at step {step}: {self.mend}")
