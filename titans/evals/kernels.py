@@ -36,15 +36,17 @@ def kernels(block: Any, length: int, *, half: bool) -> tuple[int, int]:
         length: tokens, a multiple of the shorter of the two.
         half: whether products are in bfloat16.
     """
-    short, long = (_count(block, tokens, half) for tokens in COUNTED)
+    short, long = (count(block, tokens, half) for tokens in COUNTED)
     pieces = (length - COUNTED[0]) // (COUNTED[1] - COUNTED[0])
     forward, backward = (s + pieces * (n - s) for s, n in zip(short, long, strict=True))
     return forward, backward
 
 
-def _count(block: Any, length: int, half: bool) -> tuple[int, int]:
+def count(block: Any, length: int, half: bool) -> tuple[int, int]:
+    """The same, gone through at this length."""
     mode = next(block.parameters()).fake_mode
     assert isinstance(mode, FakeTensorMode)
+    block.zero_grad()
     with mode:
         x = torch.zeros(1, length, block.mixer_norm.weight.shape[0], requires_grad=True)
         with _Counting() as forward, torch.autocast("cpu", torch.bfloat16, enabled=half):
