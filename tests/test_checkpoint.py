@@ -29,7 +29,12 @@ def trainer(step: int, full: bool) -> Mock:
         if full:
             raise OSError(28, "No space left on device", str(path))
 
-    alone = {"world_size": 1, "is_global_zero": True, "accumulate_grad_batches": 1}
+    alone = {
+        "world_size": 1,
+        "is_global_zero": True,
+        "accumulate_grad_batches": 1,
+        "should_stop": False,
+    }
     return Mock(Trainer, global_step=step, save_checkpoint=save, **alone)
 
 

@@ -34,7 +34,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DictConfig:
 
 def scored(config: DictConfig, *loggers: Any, scores: Any) -> Record:
     strategy = Mock(root_device=torch.device("cpu"))
-    trainer = Mock(loggers=list(loggers), strategy=strategy, precision="32-true")
+    how = {"precision": "32-true", "world_size": 1}
+    trainer = Mock(loggers=list(loggers), strategy=strategy, **how)
     task = Mock(network=nn.Linear(1, 1), tokens_seen=0)
     return run.run(config, task, None, {"one": lambda _: scores}, trainer)
 

@@ -200,7 +200,7 @@ def test_a_lost_process_ends_the_run_soon_and_it_goes_on(
         (["hardware=ddp", *TWO, "task.step_tokens=192"], ["2 devices", "task.step_tokens"]),
         (["hardware=cpu", "hardware.micro_batch=0"], ["hardware.micro_batch"]),
         (["hardware=cpu", "task.tbptt=48"], ["task.tbptt", "task.length"]),
-        (["-m", "hardware=ddp", *TWO, "hydra.sweep.dir=SWEEP"], ["without -m", "hardware=slurm"]),
+        (["hardware=ddp", *TWO, "hydra.sweep.dir=SWEEP", "-m"], ["without -m", "hardware=slurm"]),
     ],
     ids=lambda value: value[-1],
 )

@@ -269,7 +269,7 @@ def test_a_loss_that_is_no_number_is_said_and_recorded(tmp_path: Path) -> None:
     path = tmp_path / "run" / "diverged.pt"
     assert_refused(done, "the loss is", "scale.lr", f"the batch is in {path}")
     kept = torch.load(path, weights_only=True)
-    assert f"at step {kept['step']}:" in done.errors
+    assert f"at step {kept['step']}:" in done.record.error
     assert kept["batch"].keys() == {"tokens", "targets"}
 
 
