@@ -184,3 +184,14 @@ def test_the_options_for_slurm_are_those_of_its_launcher() -> None:
     assert launcher._target_.endswith("SlurmLauncher")
     assert (launcher.partition, launcher.gpus_per_node) == ("gpu", 1)
     assert launcher.max_num_timeout > 0
+
+
+def test_slurm_starts_a_process_a_device_on_each_machine() -> None:
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = ["hardware=slurm", "hydra.launcher.partition=gpu", "hardware.trainer.num_nodes=4"]
+        config = hydra.compose("run", chosen, return_hydra_config=True)
+    launcher, trainer = config.hydra.launcher, config.hardware.trainer
+    assert config.hydra.mode.name == "MULTIRUN"
+    assert (launcher.nodes, launcher.tasks_per_node, launcher.gpus_per_node) == (4, 8, 8)
+    assert (trainer.num_nodes, trainer.devices) == (4, 8)
+    assert trainer.strategy._target_ == "titans.tasks.Sharded"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -31,7 +32,8 @@ WATCHED = """
 import os
 from pathlib import Path
 from titans.tasks import NextToken
-folder, rank = Path(os.environ["LOSSES"]), os.environ.get("LOCAL_RANK", "0")
+folder = Path(os.environ["LOSSES"])
+rank = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_PROCID", "0")
 def watched(train, seen):
     def training_step(self, batch):
         seen.append(0)
@@ -93,7 +95,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    corpus: Path, folder: Path, *arguments: str, at: str = "", number: int = signal.SIGKILL
+    corpus: Path,
+    folder: Path,
+    *arguments: str,
+    at: str = "",
+    number: int = signal.SIGKILL,
+    task: dict[str, str] | None = None,
 ) -> Run:
     """Runs a command; `at` is RANK/BATCH, where a process sends itself the signal `number`."""
     script = corpus.parent / "watched.py"
@@ -105,7 +112,7 @@ def run(
     done = subprocess.run(
         [sys.executable, str(script), *SMALL, *places, *arguments],
         cwd=ROOT,
-        env=os.environ | own,
+        env=os.environ | own | (task or {}),
         capture_output=True,
         text=True,
         timeout=500,
@@ -152,6 +159,27 @@ def test_two_processes_have_the_losses_of_one(
     assert done.record.machine["processes"] == 2
     assert len(list(tmp_path.glob("run/csv/version_*"))) == 1
     assert sorted(p.name for p in tmp_path.glob("losses-*.txt")) == ["losses-0.txt", "losses-1.txt"]
+
+
+@pytest.mark.slow
+def test_processes_that_slurm_starts_on_two_machines_are_one_run(
+    alone: dict[str, Run], corpus: Path, tmp_path: Path
+) -> None:
+    job = {"JOB_ID": "7", "JOB_NAME": "x", "NTASKS": "2", "NTASKS_PER_NODE": "1", "NNODES": "2"}
+    job |= {"NODELIST": "127.0.0.1", "LOCALID": "0"}
+    devices = ["hardware.trainer.devices=1", "hardware.trainer.num_nodes=2"]
+
+    def one(rank: int) -> Run:
+        place = {"PROCID": str(rank), "NODEID": str(rank)}
+        task = {f"SLURM_{name}": value for name, value in (job | place).items()}
+        command = ["hardware=fsdp", "model=mac", *TWO, *devices]
+        return run(corpus, tmp_path, *command, task=task | {"MASTER_ADDR": "127.0.0.1"})
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(one, (0, 1))
+    assert (first.code, second.code) == (0, 0), first.said + second.said
+    assert_same(first, alone["mac"])
+    assert "perplexity" not in second.said
 
 
 @pytest.mark.slow

@@ -24,8 +24,9 @@ VOCABULARY = 50
 Compose = Callable[..., DictConfig]
 
 
-def made(compose: Compose, model: str) -> LanguageModel:
-    settings = ["scale.dim=32", "scale.layers=2", "scale.chunk_size=8", "scale.segment=16"]
+def made(compose: Compose, model: str, chunk: int = 8) -> LanguageModel:
+    settings = [f"scale.chunk_size={chunk}", f"scale.segment={2 * chunk}"]
+    settings += ["scale.dim=32", "scale.layers=2"]
     config = compose("task=lm", f"model={model}", f"task.vocabulary={VOCABULARY}", *settings)
     torch.manual_seed(0)
     network: LanguageModel = hydra.utils.instantiate(config.task.network, _convert_="all")
@@ -125,7 +126,7 @@ def test_blocks_computed_again_keep_less(compose: Compose) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_memory_does_not_grow_with_the_sequence(compose: Compose) -> None:
     def peak(length: int, segment: int) -> float:
-        network, data = made(compose, "mac"), batches(length, segment, sequences=1)
+        network, data = made(compose, "mac", chunk=64), batches(length, segment, sequences=1)
         return peak_megabytes(lambda: train(network, data), torch.device("cpu"))
 
     peak(2048, 1024)
