@@ -12,8 +12,8 @@ from data.babi import Story
 from data.babilong import Babilong
 from data.background import Background, Tokens
 from data.needle import Batch, stack
-from data.pretraining import Stages, length_at
 from data.prompt import IGNORED
+from data.stages import Stages, check_stages, length_at
 from data.steps import accumulation, from_here_on, part_of, place_of
 
 # Stories are drawn again where they do not fit a length.
@@ -144,11 +144,7 @@ class BabilongData(LightningDataModule):
             )
         if segment < 1 or tokens_per_batch < 1:
             raise ValueError("task.segment and task.data.tokens_per_batch are 1 or more")
-        if not all(len(s) == 2 and 0 <= s[0] <= length and s[1] >= 0 for s in curriculum):
-            raise ValueError(
-                f"task.curriculum is {curriculum}, and should list stages [length, steps] of "
-                f"lengths from 0 to task.length={length}"
-            )
+        check_stages(curriculum, 0, length)
         self.source, self.segment, self.seed = source, segment, seed
         self.length, self.curriculum = length, curriculum
         self.tokens_per_batch, self.least_prompts = tokens_per_batch, least_prompts

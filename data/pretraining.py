@@ -17,23 +17,14 @@ from data.intervals import Interval
 from data.markov import Markov
 from data.nucleotides import PADDING, UNKNOWN, reverse_complement
 from data.prompt import IGNORED
+from data.stages import Stages, check_stages, length_at
 from data.steps import accumulation, from_here_on, part_of, place_of
 
 Batch = dict[str, Tensor]
-Stages = Sequence[Sequence[int]]
 # Draws of one window until it holds a known nucleotide.
 DRAWS = 100
 # Nucleotides that are in memory at a time where a whole part is read.
 PIECE = 2**22
-
-
-def length_at(step: int, stages: Stages, longest: int) -> int:
-    """Return the length of an optimiser step's windows: of its stage, and of none the longest."""
-    for length, steps in stages:
-        if step < steps:
-            return length
-        step -= steps
-    return longest
 
 
 def questions(sequences: Sequence[Tensor]) -> Batch:
@@ -146,11 +137,7 @@ class NucleotideData(LightningDataModule):
         super().__init__()
         if length < 2 or batch < 1:
             raise ValueError("task.length is 2 or more, and task.batch 1 or more")
-        if not all(len(s) == 2 and 2 <= s[0] <= length and s[1] >= 0 for s in curriculum):
-            raise ValueError(
-                f"task.curriculum is {curriculum}, and should list stages [length, steps] of "
-                f"lengths from 2 to task.length={length}"
-            )
+        check_stages(curriculum, 2, length)
         self.curriculum = curriculum
         self.fasta, self.bed, self.block, self.length = fasta, bed, block, length
         self.batch, self.reverse_complement = batch, reverse_complement
