@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import lm_eval.tasks
 import numpy as np
@@ -13,8 +12,9 @@ import pytest
 
 from data.commonsense import SAMPLES
 from experiments.compare import compare
-from experiments.record import FINISHED, Record
+from experiments.record import FINISHED
 from experiments.table import HERE, load
+from tests.ended import Ended
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -26,19 +26,6 @@ SCORES = [
     *("wikitext/ppl", "lambada/ppl", "lambada/acc", "piqa/acc", "hellaswag/acc_norm"),
     *("winogrande/acc", "arc_easy/acc", "arc_challenge/acc_norm", "siqa/acc", "boolq/acc"),
 ]
-
-
-class Ended(NamedTuple):
-    """A command that has ended."""
-
-    code: int
-    said: str
-    folder: Path
-
-    @property
-    def record(self) -> Record:
-        (path,) = self.folder.glob("records/*.json")
-        return Record.read(path)
 
 
 def command(folder: Path, *arguments: str, **environment: str) -> Ended:

@@ -1,18 +1,17 @@
 """`python run.py task=lm` from end to end: killed anywhere, a resumed run is the same run."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
 
-from experiments.record import FINISHED, Record
+from experiments.record import FINISHED
+from tests.ended import Ended, write_tides
 
 ROOT = Path(__file__).parents[1]
 STEPS, ACCUMULATE, EVERY = 14, 4, 5
@@ -43,21 +42,9 @@ runpy.run_path("run.py", run_name="__main__")
 """
 
 
-class Run(NamedTuple):
-    """A command that has ended."""
-
-    code: int
-    said: str
-    folder: Path
-
-    @property
-    def record(self) -> Record:
-        (path,) = self.folder.glob("records/*.json")
-        return Record.read(path)
-
-    @property
-    def state(self) -> dict[str, torch.Tensor]:
-        return torch.load(self.folder / "run" / "last.ckpt", weights_only=True)
+@dataclass(frozen=True)
+class Run(Ended):
+    """A run whose batches were watched."""
 
     @property
     def losses(self) -> dict[int, list[str]]:
@@ -74,13 +61,7 @@ class Run(NamedTuple):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    rng = np.random.default_rng(0)
-    words = ["the", "tide", "goes", "out", "and", "comes", "in", "under", "moon", "again"]
-    with (folder / "tides.jsonl").open("w") as file:
-        for size in rng.integers(20, 90, size=200):
-            file.write(json.dumps({"text": " ".join(rng.choice(words, size=size))}) + "\n")
-    return folder / "tides.jsonl"
+    return write_tides(tmp_path_factory.mktemp("corpus"), 200)
 
 
 def run(

@@ -1,6 +1,5 @@
 """Two processes on a CPU train as one does: the same losses, one record, and they end together."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,15 +7,15 @@ import sys
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
 
-from experiments.record import FAILED, FINISHED, Record
+from experiments.record import FAILED, FINISHED
+from tests.ended import Ended, write_tides
 
 ROOT = Path(__file__).parents[1]
 STEPS, SEQUENCES = 50, 8
@@ -49,22 +48,11 @@ exec(compile(Path("run.py").read_text(), str(Path("run.py").absolute()), "exec")
 """
 
 
-class Run(NamedTuple):
-    """A command that has ended."""
+@dataclass(frozen=True)
+class Run(Ended):
+    """A run whose batches were watched."""
 
-    code: int
-    said: str
-    folder: Path
     seconds: float
-
-    @property
-    def record(self) -> Record:
-        (path,) = self.folder.glob("records/*.json")
-        return Record.read(path)
-
-    @property
-    def state(self) -> dict[str, torch.Tensor]:
-        return torch.load(self.folder / "run" / "last.ckpt", weights_only=True)
 
     @property
     def losses(self) -> list[float]:
@@ -85,13 +73,7 @@ class Run(NamedTuple):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    rng = np.random.default_rng(0)
-    words = ["the", "tide", "goes", "out", "and", "comes", "in", "under", "moon", "again"]
-    with (folder / "tides.jsonl").open("w") as file:
-        for size in rng.integers(20, 90, size=200):
-            file.write(json.dumps({"text": " ".join(rng.choice(words, size=size))}) + "\n")
-    return folder / "tides.jsonl"
+    return write_tides(tmp_path_factory.mktemp("corpus"), 200)
 
 
 def run(

@@ -1,13 +1,11 @@
 """Small models, trained for two steps as a run does it, and exported."""
 
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
-import numpy as np
 import pytest
 import torch
 from lightning import Trainer
@@ -16,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from data.language import LanguageData
 from data.text import Text
+from tests.ended import write_tides
 from titans.hub.folder import export
 from titans.models import LanguageModel
 from titans.tasks import Checkpoint, NextToken
@@ -38,14 +37,10 @@ class Exported(NamedTuple):
 @pytest.fixture(scope="session")
 def text(tmp_path_factory: pytest.TempPathFactory) -> Text:
     folder = tmp_path_factory.mktemp("text")
-    rng = np.random.default_rng(0)
-    words = ["the", "tide", "goes", "out", "and", "comes", "in", "under", "moon", "again"]
-    with (folder / "tides.jsonl").open("w") as file:
-        for size in rng.integers(20, 90, size=60):
-            file.write(json.dumps({"text": " ".join(rng.choice(words, size=size))}) + "\n")
+    path = write_tides(folder, 60)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TITANS_CACHE", str(folder / "cache"))
-        tides = Text(str(folder / "tides.jsonl"), vocabulary=300, held_out=0.2)
+        tides = Text(str(path), vocabulary=300, held_out=0.2)
         assert tides.manifest.complete
     return tides
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tests.tensors import assert_same
 from titans.memory import MemoryState, memorize, memorize_reference
 
 BATCH, HEADS, DIM, HIDDEN = 2, 3, 5, 7
@@ -69,18 +70,6 @@ def differentiate(function: Memorize, case: Case, **more: Any) -> dict[str, Tens
     gradients = torch.autograd.grad(loss, leaves.values(), materialize_grads=True)
     named = {f"gradient of {name}": g for name, g in zip(leaves, gradients, strict=True)}
     return {name: x.detach() for name, x in (results | named).items()}
-
-
-def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], error: float) -> None:
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(
-            found[name],
-            value,
-            atol=error,
-            rtol=error,
-            msg=lambda text, name=name: f"{name}: {text}",
-        )
 
 
 def assert_true(case: Case, **more: Any) -> None:

@@ -17,12 +17,12 @@ from tests.memory.cases import (
     DIM,
     HEADS,
     Memorize,
-    assert_same,
     assert_true,
     call,
     differentiate,
     make,
 )
+from tests.tensors import assert_same
 from titans.memory import GELU, MemoryNetwork, memorize, memorize_reference
 
 CAMERA_READY = MemoryNetwork(residual=True, normalise=True, activation=GELU)

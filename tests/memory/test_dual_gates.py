@@ -9,11 +9,11 @@ from tests.memory.cases import (
     HEADS,
     HIDDEN,
     Memorize,
-    assert_same,
     assert_true,
     call,
     make,
 )
+from tests.tensors import assert_same
 from titans.memory import memorize, memorize_reference
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.tensors import assert_same
 from titans.ops.delta_rule import chunked, delta_rule, recurrent
 
 Rule = Callable[..., tuple[Tensor, Tensor]]
@@ -55,18 +56,6 @@ def differentiate(rule: Rule, case: Case, **more: Any) -> dict[str, Tensor]:
     named = dict(zip(("outputs", "end"), results, strict=True))
     named |= {f"gradient of {name}": g for name, g in zip(leaves, gradients, strict=True)}
     return {name: x.detach() for name, x in named.items()}
-
-
-def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], error: float) -> None:
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(
-            found[name],
-            value,
-            atol=error,
-            rtol=error,
-            msg=lambda text, name=name: f"{name}: {text}",
-        )
 
 
 def assert_true(case: Case, **more: Any) -> None:

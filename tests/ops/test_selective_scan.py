@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.tensors import assert_same
 from titans.ops.diagonal_recurrence import LANE
 from titans.ops.selective_scan import chunked, recurrent
 
@@ -40,13 +41,6 @@ def differentiate(scan: Scan, case: dict[str, Tensor], **more: Any) -> dict[str,
     gradients = torch.autograd.grad(loss, leaves.values(), materialize_grads=True)
     found = dict(zip(leaves, gradients, strict=True)) | {"outputs": outputs, "last": state}
     return {name: x.detach() for name, x in found.items()}
-
-
-def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], error: float) -> None:
-    for name, value in expected.items():
-        torch.testing.assert_close(
-            found[name], value, atol=error, rtol=error, msg=lambda text, n=name: f"{n}: {text}"
-        )
 
 
 def test_the_recurrence_is_the_equations() -> None:
