@@ -13,6 +13,7 @@ from huggingface_hub import hf_hub_download
 
 from data.babi import KINDS, Story, read_stories
 from data.babi_simulation import simulate
+from data.hub import asking_hub
 
 QUESTIONS = {"train": 10_000, "test": 1_000}
 # The benchmark's own choice of 100 test questions of each task.
@@ -118,16 +119,9 @@ def _chosen(folder: str | None, task: str) -> list[int]:
 def _from_hub(task: str, part: str, folder: str | None) -> list[Story]:
     repository, revision = REPOSITORIES[part]
     file = f"data/{task}/0k.json"
-    try:
+    what, detail = f"the {part} part of bAbI's {task}", f"{file}, {revision}"
+    with asking_hub(what, repository, MEND, folder=folder, detail=detail):
         path = hf_hub_download(repository, file, repo_type="dataset", revision=revision)
-    # The hub's own errors and those of the connection have no common ancestor but this.
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        place = f"not below TITANS_DATA={folder}, and " if folder else ""
-        raise FileNotFoundError(
-            f"the {part} part of bAbI's {task} is {place}not to be had from the hub's {repository} "
-            f"({file}, {revision}; {reason}): {MEND}"
-        ) from error
     return read_release(Path(path), task)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.encoding import lines
+from data.hub import asking_hub
 from data.sequences import SOURCES, repository
 
 
@@ -70,16 +71,9 @@ def _from_hub(dataset: str, part: str, folder: str | None) -> Iterator[Row]:
     from datasets import load_dataset
 
     name, revision = repository(dataset), SOURCES[dataset].revision
-    try:
+    what = f"the {part} part of {dataset}"
+    with asking_hub(what, name, _mend(dataset, part), folder=folder):
         table = load_dataset(name, split=part, revision=revision)
-    # The hub's own errors and those of the connection have no common ancestor but this.
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        place = f"not below TITANS_DATA={folder}, and " if folder else ""
-        raise FileNotFoundError(
-            f"the {part} part of {dataset} is {place}not to be had from the hub's {name} "
-            f"({reason}): {_mend(dataset, part)}"
-        ) from error
     return _from_table(table, f"{name}, {part}")
 
 

@@ -11,6 +11,7 @@ from huggingface_hub import hf_hub_download
 from torch import Tensor
 
 from data.encoding import without_mark
+from data.hub import asking_hub
 from data.series import SAMPLE, SOURCES, Source
 from data.store import digest
 
@@ -52,15 +53,8 @@ def find(source: Source) -> Path:
     if found:
         _compare_digest(found[0], source)
         return found[0]
-    try:
+    with asking_hub(name, REPOSITORY, _mend(name), folder=folder):
         path = hf_hub_download(REPOSITORY, source.file, repo_type="dataset", revision=REVISION)
-    # The hub's own errors and those of the connection have no common ancestor but this.
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        place = f"not below TITANS_DATA={folder}, and " if folder else ""
-        raise FileNotFoundError(
-            f"{name} is {place}not to be had from the hub's {REPOSITORY} ({reason}): {_mend(name)}"
-        ) from error
     _compare_digest(Path(path), source)
     return Path(path)
 
