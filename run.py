@@ -68,7 +68,7 @@ def main(config: DictConfig) -> float | None:
 def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     """Instantiates task, data, evaluations and trainer; what they refuse is one line."""
     import torch
-    from lightning import Trainer, seed_everything
+    from lightning import seed_everything
 
     from titans import tasks
     from titans.memory import compile_chunks
@@ -116,28 +116,38 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             task.restore(tasks.load_checkpoint(config.evaluate_only))
         elif config.resume:
             task.on_load_checkpoint(tasks.load_checkpoint(last(config)))
-        trains = data is not None and not config.evaluate_only
-        if trains:
-            data.setup()
-        trainer = Trainer(
-            **make(config.hardware.trainer),
-            max_steps=data.steps if trains else 0,
-            # Lightning counts an interrupted epoch as done; the sampler knows the step.
-            max_epochs=-1,
-            gradient_clip_val=config.task.get("gradient_clip", 1.0),
-            callbacks=callbacks,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            log_every_n_steps=10,
-        )
-        tasks.watch(trainer, task, several_runs=sweeping())
-        if trains:
-            trainer.accumulate_grad_batches = data.accumulation(trainer.world_size)
-        # Last: what is refused before leaves no logger behind.
-        trainer.logger = make(config.logger) if tasks.leads() else None
-        return task, data, evaluations, trainer
+        training = None if config.evaluate_only else data
+        if training is not None:
+            training.setup()
+        return task, data, evaluations, build_trainer(config, task, training, callbacks)
+
+
+def build_trainer(config: DictConfig, task: Any, training: Any, callbacks: list[Any]) -> Any:
+    """Instantiates the trainer for what it trains on (None for nothing), and its logger."""
+    from lightning import Trainer
+
+    from titans import tasks
+
+    make = partial(hydra.utils.instantiate, _convert_="all")
+    trainer = Trainer(
+        **make(config.hardware.trainer),
+        max_steps=0 if training is None else training.steps,
+        # Lightning counts an interrupted epoch as done; the sampler knows the step.
+        max_epochs=-1,
+        gradient_clip_val=config.task.get("gradient_clip", 1.0),
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        log_every_n_steps=10,
+    )
+    tasks.watch(trainer, task, several_runs=sweeping())
+    if training is not None:
+        trainer.accumulate_grad_batches = training.accumulation(trainer.world_size)
+    # Last: what is refused before leaves no logger behind.
+    trainer.logger = make(config.logger) if tasks.leads() else None
+    return trainer
 
 
 @contextmanager
