@@ -85,12 +85,13 @@ def read(path: Path, source: Source) -> pd.DataFrame:
         frame = _parse(path)
     except (ValueError, OSError) as error:
         raise refuse(f"cannot be read ({str(error).partition(chr(10))[0]})") from error
-    absent = [name for name in ("date", *source.columns) if name not in frame]
+    absent = [name for name in ("date", *source.columns) if _plain(name) not in frame]
     if absent:
         raise refuse(f"has no column {', '.join(absent[:3])}{' …' if len(absent) > 3 else ''}")
     if len(frame) != source.rows:
         raise refuse(f"has {len(frame)} rows instead of {source.rows}")
-    values = frame[list(source.columns)].apply(pd.to_numeric, errors="coerce")
+    values = frame[[_plain(name) for name in source.columns]].set_axis(source.columns, axis=1)
+    values = values.apply(pd.to_numeric, errors="coerce")
     empty = values.isna().any(axis=1)
     if empty.any():
         raise refuse(f"has no number in a cell of line {int(empty.argmax()) + 2}")
@@ -104,10 +105,15 @@ def _parse(path: Path) -> pd.DataFrame:
     with path.open("rb") as file:
         without_mark(path, file.readline())
     try:
-        return pd.read_csv(path)
+        frame = pd.read_csv(path)
     except UnicodeDecodeError:
-        # The header of Weather has units in it.
-        return pd.read_csv(path, encoding="latin-1")
+        frame = pd.read_csv(path, encoding="latin-1")
+    return frame.rename(columns=_plain)
+
+
+def _plain(name: str) -> str:
+    """A column's name with ? for ² and µ, which the published Weather lost to a wrong encoding."""
+    return name.encode("ascii", "replace").decode()
 
 
 def _problem_of_dates(column: pd.Series, source: Source) -> str:

@@ -109,9 +109,10 @@ def test_a_letter_of_latin_1_is_no_number(copy: Path) -> None:
         read(copy, SOURCE)
 
 
-def test_a_header_in_latin_1_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unit", ["²".encode("latin-1"), "²".encode(), "\ufffd".encode()])
+def test_a_unit_that_lost_its_encoding_is_no_other_column(tmp_path: Path, unit: bytes) -> None:
     path = tmp_path / "some.csv"
-    path.write_bytes("date,SWDR (W/m²)\n2020-01-01,1\n2020-01-02,2\n".encode("latin-1"))
+    path.write_bytes(b"date,SWDR (W/m" + unit + b")\n2020-01-01,1\n2020-01-02,2\n")
     source = Source(
         file="some.csv",
         columns=("SWDR (W/m²)",),
@@ -121,7 +122,9 @@ def test_a_header_in_latin_1_is_read(tmp_path: Path) -> None:
         every="1D",
         parts=(1, 0, 1),
     )
-    assert read(path, source).shape == (2, 1)
+    frame = read(path, source)
+    assert list(frame) == ["SWDR (W/m²)"]
+    assert frame["SWDR (W/m²)"].tolist() == [1, 2]
 
 
 def test_a_folder_is_searched(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
