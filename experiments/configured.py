@@ -8,7 +8,7 @@ from typing import Any
 import hydra
 from omegaconf import OmegaConf
 
-from experiments.compare import SURROUNDINGS
+from experiments.recipe import SURROUNDINGS
 
 PARTS = ("network", "objective", "data", "evaluations", "gradient_clip")
 

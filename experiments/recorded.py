@@ -6,8 +6,9 @@ from dataclasses import replace
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.compare import SURROUNDINGS, recipe_changes, selection
+from experiments.block import selection
 from experiments.configured import configured
+from experiments.recipe import SURROUNDINGS, recipe_changes
 from experiments.record import FINISHED, Record
 from experiments.table import Table
 
