@@ -28,7 +28,7 @@ def asking_hub(
     log.info("%s: looked for in the hub's %s", what, repository)
     # Two lines for each of six attempts would stand before the error.
     verbosity = hub_logging.get_verbosity()
-    hub_logging.set_verbosity(hub_logging.ERROR)
+    hub_logging.set_verbosity(logging.ERROR)
     try:
         yield
     # The hub's own errors and those of the connection have no common ancestor but this.
