@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests import tensors
 from tests.tensors import assert_same
 from titans.ops.selective_scan import chunked, recurrent
 
@@ -32,14 +33,9 @@ def make(time: int = 70, *, strength: float = 1.0, dtype: torch.dtype = torch.fl
 
 
 def differentiate(scan: Scan, case: dict[str, Tensor], **more: Any) -> dict[str, Tensor]:
-    """Outputs, last state, and the gradient of a random projection of both to every argument."""
-    leaves = {name: x.clone().requires_grad_() for name, x in case.items()}
-    outputs, state = scan(**leaves, **more)
-    normal = partial(torch.randn, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    loss = sum((z * normal(z.shape).to(z.dtype)).sum() for z in (outputs, state))
-    gradients = torch.autograd.grad(loss, leaves.values(), materialize_grads=True)
-    found = dict(zip(leaves, gradients, strict=True)) | {"outputs": outputs, "last": state}
-    return {name: x.detach() for name, x in found.items()}
+    return tensors.differentiate(
+        lambda **leaves: dict(zip(("outputs", "last"), scan(**leaves, **more), strict=True)), case
+    )
 
 
 def test_the_recurrence_is_the_equations() -> None:
