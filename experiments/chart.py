@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import floor, isfinite, log2, log10
 from typing import NamedTuple
 
-from experiments.compare import Comparison, Score
+from experiments.block import Score
+from experiments.compare import Comparison
 from experiments.plot import Panel, lines, names, panels
 from experiments.table import Cell, Table
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from experiments.block import Block, Score
 from experiments.chart import COLORS, HEIGHT, WIDTH, Picture, picture
-from experiments.compare import Block, Comparison, Score
+from experiments.compare import Comparison
 from experiments.page import Labels, by_row, column_labels, grids, left_out, measured_text, numbered
 from experiments.provenance import machine_name
 from experiments.record import FINISHED, Record

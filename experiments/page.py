@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.compare import Block, Comparison, Score, recipe_changes
+from experiments.block import Block, Score
+from experiments.compare import Comparison
+from experiments.recipe import recipe_changes
 from experiments.record import Record
 from experiments.table import Cell, Note, Table
 

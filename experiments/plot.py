@@ -7,7 +7,8 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from experiments.compare import Block, Comparison, Score
+from experiments.block import Block, Score
+from experiments.compare import Comparison
 from experiments.table import Cell, Table
 
 if TYPE_CHECKING:

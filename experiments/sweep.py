@@ -15,8 +15,8 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.compare import SURROUNDINGS
 from experiments.folder import alone, exits
+from experiments.recipe import SURROUNDINGS
 
 # The folder that the runs of a sweep share. Some are processes on other machines: all inherit it.
 SHARED = "TITANS_SWEEP"
