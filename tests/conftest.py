@@ -6,12 +6,16 @@ from pathlib import Path
 import hydra
 import pytest
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
 from omegaconf import DictConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 
 torch.set_num_threads(1)
+# The same examples in every run, on however slow a machine.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 install_import_hook("titans", "beartype.beartype")
 
 

@@ -71,7 +71,7 @@ def test_defaults(without: tuple[str, ...]) -> None:
             assert torch.equal(found, expected)
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_any_shape_and_split(data: st.DataObject) -> None:
     draw = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731

@@ -57,7 +57,7 @@ def test_chunks_are_the_recurrence(time: int, chunk_size: int, channels: bool) -
     check(make(time=time, channels=channels), chunk_size)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     time=st.integers(1, 50),
     chunk_size=st.integers(1, 40),
