@@ -24,8 +24,8 @@ run: setup ## Train and score MAC on needles in haystacks (minutes on two cores)
 test: setup lint ## Check form and types, and run the tests
 	$(QUIET) $(PY) -m pytest -n 2 -q
 
-test-all: setup ## Run all tests, the long ones too
-	$(QUIET) $(PY) -m pytest -n 2 -q -m "not gpu"
+test-all: setup ## Run all tests, the long ones too; ends with a table of faults
+	$(QUIET) $(PY) -m pytest -n 2 -q -m "not gpu" --faults
 
 lint: setup ## Check form, types and layers
 	$(PY) -m ruff check .
