@@ -1,6 +1,6 @@
 """Ours beside theirs: which record fills which cell, at the paper's scale or apart from it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ class Comparison:
         reduced: Every other scale and budget, each apart; and those of the other protocols.
         changed: Runs whose overrides left the recipe; shown nowhere as a score.
         failed: Runs that did not finish; shown nowhere as a score.
+        partial: Runs of a mean that lacks others; shown nowhere as a score.
         recipe: Runs that finished and kept the recipe; what they lack for a cell is missing.
     """
 
@@ -28,6 +29,7 @@ class Comparison:
     changed: tuple[Record, ...]
     failed: tuple[Record, ...]
     recipe: tuple[Record, ...] = ()
+    partial: tuple[Record, ...] = ()
 
     def missing(self) -> list[Cell]:
         """Cells that a run of ours could fill, and that none at the scale they ask for does."""
@@ -81,10 +83,12 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     finished = [record for record in relevant if record.status == FINISHED]
     recipe = [record for record in finished if not recipe_changes(table, record)]
     at_scale = [record for record in recipe if record.choices.get("scale") in table.paper_scale]
+    paper = fill("", None, table, keys, at_scale, exact=True)
+    reduced = reduced_blocks(table, keys, recipe)
     return Comparison(
         table=table,
-        paper=fill("", None, table, keys, at_scale, exact=True),
-        reduced=reduced_blocks(table, keys, recipe)
+        paper=paper,
+        reduced=reduced
         + tuple(replace(b, protocol=it.table.title) for it in apart for b in it.reduced),
         changed=_once(
             *(record for record in finished if recipe_changes(table, record)),
@@ -95,7 +99,31 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
             *(record for it in apart for record in it.failed),
         ),
         recipe=tuple(recipe),
+        partial=_once(
+            *_partial(table, recipe, (paper, *reduced)),
+            *(record for it in apart for record in it.partial),
+        ),
     )
+
+
+def _partial(table: Table, recipe: Iterable[Record], blocks: Iterable[Block]) -> Iterator[Record]:
+    """Runs that a mean asks for, in whose place no block has one: the mean's others lack."""
+    keys = sorted({*table.selects, *table.average_over} - {"scale"})
+    asked = {
+        (tuple(run[key] for key in keys), cell.scores)
+        for cell in (table.measurable if table.average_over else ())
+        for run in runs_of(table, cell)
+    }
+    shown = {_place(record, keys) for block in blocks for record in block.records}
+    for record in recipe:
+        own = selection(record, keys)
+        scored = any(own == run and set(scores) <= set(record.scores) for run, scores in asked)
+        if scored and _place(record, keys) not in shown:
+            yield record
+
+
+def _place(record: Record, keys: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+    return record.seed, selection(record, [*keys, "scale"])
 
 
 def _once(*records: Record) -> tuple[Record, ...]:

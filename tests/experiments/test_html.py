@@ -100,7 +100,7 @@ def test_reduced_scale_stands_apart_with_its_budget() -> None:
     paper, reduced = page(language("tiny")).tables("table1_language")
     assert all("31" not in cell.text or "±" not in cell.text for cell in paper.cells)
     assert not [cell for cell in paper.cells if any("data-runs" in a for _, a in cell.tags)]
-    assert "tiny, 1000 tokens" in reduced.caption
+    assert "tiny, 1,000 tokens" in reduced.caption
     # Columns without a number of ours are left out.
     assert [cell.text for cell in reduced.cells] == ["31.00 (1)", "33.00 (1)"]
 
