@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 QUIET := OMP_NUM_THREADS=1 WANDB_MODE=offline HF_HUB_OFFLINE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint bench bench-baselines report dashboard sizes clean
+.PHONY: help setup run test test-all smoke lint audit bench bench-baselines report dashboard sizes clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -24,14 +24,20 @@ run: setup ## Train and score MAC on needles in haystacks (minutes on two cores)
 test: setup lint ## Check form and types, and run the tests
 	$(QUIET) $(PY) -m pytest -n 2 -q
 
-test-all: setup ## Run all tests, the long ones too
-	$(QUIET) $(PY) -m pytest -n 2 -q -m "not gpu"
+test-all: setup ## Run all tests, the long ones too; ends with a table of faults
+	$(QUIET) $(PY) -m pytest -n 2 -q -m "not gpu" --faults
+
+smoke: setup ## Train for seconds and print the losses: every time the same, to the last digit
+	@$(QUIET) $(PY) -m tests.smoke
 
 lint: setup ## Check form, types and layers
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
+
+audit: setup ## Look the pinned packages up among known weaknesses (needs the network)
+	$(PY) -m pip install -q -c constraints.txt pip-audit && $(PY) -m pip_audit --strict --disable-pip --no-deps -r constraints.txt
 
 report: setup ## Rewrite the tables and experiments/report.html from the records
 	$(PY) -m experiments report

@@ -81,13 +81,15 @@ def reduced_blocks(
     blocks = [
         fill(scale, budget[0].counts.get("tokens"), table, keys, budget, machine=machine)
         for scale, machine in sorted(apart)
-        for budget in _budgets(apart[scale, machine])
+        for budget in _budgets(table, apart[scale, machine])
     ]
     return tuple(block for block in blocks if block.scores)
 
 
-def _budgets(records: Iterable[Record]) -> list[list[Record]]:
+def _budgets(table: Table, records: Sequence[Record]) -> list[list[Record]]:
     """Runs by the tokens they were trained on; a seed may change those by up to `SAME_BUDGET`."""
+    if not table.by_tokens:
+        return [list(records)]
 
     def tokens(record: Record) -> float:
         return record.counts.get("tokens") or 0

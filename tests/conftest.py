@@ -6,12 +6,18 @@ from pathlib import Path
 import hydra
 import pytest
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
 from omegaconf import DictConfig
+
+from tests.fault_table import lines
 
 ROOT = Path(__file__).resolve().parent.parent
 
 torch.set_num_threads(1)
+# The same examples in every run, on however slow a machine.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 install_import_hook("titans", "beartype.beartype")
 
 
@@ -24,3 +30,29 @@ def compose() -> Callable[..., DictConfig]:
             return hydra.compose("run", list(overrides))
 
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", action="store_true", help="End with a table of the faults caused.")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a report carries from one process to another are the properties of a test."""
+    for item in items:
+        item.user_properties += [("fault", marker.args) for marker in item.iter_markers("fault")]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    cases = [
+        (*value, ended)
+        for ended in ("passed", "failed", "error", "skipped")
+        for report in terminalreporter.getreports(ended)
+        for name, value in report.user_properties
+        if name == "fault"
+    ]
+    if config.getoption("--faults") and cases:
+        terminalreporter.section("faults")
+        for line in lines(cases):
+            terminalreporter.write_line(line)

@@ -38,6 +38,7 @@ def trainer(step: int, full: bool) -> Mock:
     return Mock(Trainer, global_step=step, save_checkpoint=save, **alone)
 
 
+@pytest.mark.fault("a full disk while a checkpoint is written", "the one before stays whole")
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     callback = Checkpoint(tmp_path / "last.ckpt", every=1)
     callback.on_train_batch_end(trainer(step=1, full=False), 0)
@@ -78,6 +79,7 @@ def hidden_in_weights(path: Path, bait: Bait) -> None:
     torch.save({"state_dict": OrderedDict(weight=bait), "run": {}}, path)
 
 
+@pytest.mark.fault("a checkpoint that is pickled malware", "refused by name, not executed")
 @pytest.mark.parametrize("write", [pickled, saved, saved_as_before, hidden_in_weights])
 def test_what_a_rigged_checkpoint_says_is_not_done(
     write: Callable[[Path, Bait], None], tmp_path: Path
@@ -150,6 +152,7 @@ def flipped(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.fault("a truncated, corrupted or foreign checkpoint", "refused by name")
 @pytest.mark.filterwarnings("ignore:`torch.jit")
 @pytest.mark.parametrize(
     "write",

@@ -45,6 +45,7 @@ def two() -> Iterator[tuple[str, float, dict[str, float]]]:
     yield "other/score", 2.0, {"prompts": 2}
 
 
+@pytest.mark.fault("a clock that goes backwards", "no time is negative, no record is lost")
 def test_seconds_are_not_negative_where_the_clock_goes_backwards(
     config: DictConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +54,7 @@ def test_seconds_are_not_negative_where_the_clock_goes_backwards(
     assert 0 <= scored(config, scores=two()).seconds < 60
 
 
+@pytest.mark.fault("an error while a model is scored", "scores until then are in the record")
 def test_a_score_is_recorded_before_the_next_is_computed(config: DictConfig) -> None:
     def broken() -> Iterator[tuple[str, float, dict[str, float]]]:
         yield from two()
@@ -68,6 +70,7 @@ def test_a_score_is_recorded_before_the_next_is_computed(config: DictConfig) -> 
     assert len(record.scores) == 2
 
 
+@pytest.mark.fault("Ctrl-C while a dashboard is waited for", "the record is finished")
 def test_the_record_is_there_before_a_dashboard_is_waited_for(
     config: DictConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +97,7 @@ def refused(*arguments: str) -> str:
     return said
 
 
+@pytest.mark.fault("two runs in one output folder", "the second is refused")
 @pytest.mark.parametrize("kind", ["run", "sweep"])
 def test_a_second_run_in_a_folder_is_refused(kind: str, tmp_path: Path) -> None:
     places = [f"hydra.{kind}.dir={tmp_path}/out", f"records={tmp_path}/records"]
@@ -106,6 +110,7 @@ def test_a_second_run_in_a_folder_is_refused(kind: str, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("records/*"))
 
 
+@pytest.mark.fault("an output folder that takes nothing", "refused before anything is computed")
 @pytest.mark.parametrize("place", ["hydra.run.dir", "hydra.sweep.dir", "records"])
 def test_a_folder_that_takes_nothing_is_refused(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()

@@ -73,6 +73,7 @@ def test_leaves_one_record_and_a_picture(whole: Path) -> None:
     assert (whole / "run" / "confusion.png").is_file()
 
 
+@pytest.mark.fault("kill -9 of a classification", "resumes to the identical scores")
 def test_killed_and_resumed_it_is_the_same_run(whole: Path, tmp_path: Path) -> None:
     process = start(tmp_path)
     assert process.stderr is not None

@@ -22,9 +22,11 @@ SMALL = [
     *("task.step_tokens=256", "task.batch=2", f"task.tokens={STEPS * 256}"),
     f"checkpoint_every={EVERY}",
 ]
-# Notes the loss of each batch; sends itself a signal at the batch with a number.
+# Notes the loss of each batch; sends itself a signal at the batch with a number, or, where that is
+# negative, when half of that checkpoint is written.
 WATCHED = """
 import os, runpy, sys
+from lightning import Trainer
 from titans.tasks import NextToken
 losses, number, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 sys.argv = sys.argv[3:]
@@ -38,6 +40,14 @@ def watched(self, tokens):
         file.write(f"{self.global_step} {loss.item()!r}\\n")
     return loss
 NextToken.training_step = watched
+save, saved = Trainer.save_checkpoint, []
+def halved(self, path, *rest):
+    saved.append(0)
+    save(self, path, *rest)
+    if -len(saved) == batch:
+        os.truncate(path, path.stat().st_size // 2)
+        os.kill(os.getpid(), number)
+Trainer.save_checkpoint = halved
 runpy.run_path("run.py", run_name="__main__")
 """
 
@@ -110,6 +120,10 @@ def test_scores_itself_and_the_counts_of_the_same_tokens(trained: Run) -> None:
     assert all(len(losses) == ACCUMULATE for losses in trained.losses.values())
 
 
+@pytest.mark.fault(
+    "kill -9 between and within the steps of a training",
+    "resumes to the identical losses, weights and scores",
+)
 @pytest.mark.parametrize("batch", [7 * ACCUMULATE + 1, 12 * ACCUMULATE + 3], ids=["between", "in"])
 def test_killed_between_or_within_steps_it_goes_on_the_same(
     trained: Run, corpus: Path, tmp_path: Path, batch: int
@@ -123,6 +137,25 @@ def test_killed_between_or_within_steps_it_goes_on_the_same(
     assert_same(resumed, trained)
 
 
+@pytest.mark.fault(
+    "kill -9 while a checkpoint is written", "resumes from the one before to the identical losses"
+)
+@pytest.mark.slow
+def test_killed_within_a_checkpoint_it_goes_on_from_the_one_before(
+    trained: Run, corpus: Path, tmp_path: Path
+) -> None:
+    killed = run(corpus, tmp_path, batch=-2)
+    assert killed.code == -signal.SIGKILL, killed.said
+    assert killed.state["global_step"] == EVERY
+    resumed = run(corpus, tmp_path, "resume=true")
+    assert resumed.code == 0, resumed.said
+    assert_same(resumed, trained)
+    assert not list((tmp_path / "run").glob("*.partial"))
+
+
+@pytest.mark.fault(
+    "Ctrl-C within a step", "ends the step, saves, and resumes to the identical losses"
+)
 @pytest.mark.slow
 def test_stopped_within_a_step_it_ends_the_step(trained: Run, corpus: Path, tmp_path: Path) -> None:
     stopped = run(corpus, tmp_path, number=signal.SIGINT, batch=7 * ACCUMULATE + 2)
@@ -161,6 +194,7 @@ def test_what_cannot_be_is_refused(corpus: Path, tmp_path: Path, argument: str, 
     assert "Traceback" not in done.said
 
 
+@pytest.mark.fault("a shard that changed since its manifest", "refused by name, nothing is trained")
 @pytest.mark.slow
 def test_a_damaged_shard_is_refused_before_anything_is_trained(
     trained: Run, corpus: Path, tmp_path: Path

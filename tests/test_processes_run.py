@@ -164,6 +164,9 @@ def test_processes_that_slurm_starts_on_two_machines_are_one_run(
     assert "perplexity" not in second.said
 
 
+@pytest.mark.fault(
+    "Ctrl-C, then another number of processes", "resumes to the losses of one process"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("hardware", [("fsdp", "cpu"), ("cpu", "fsdp")], ids=str)
 def test_another_number_of_processes_goes_on_the_same(
@@ -181,6 +184,9 @@ def test_another_number_of_processes_goes_on_the_same(
     assert_same(resumed, alone["mac"])
 
 
+@pytest.mark.fault(
+    "kill -9 of one of two processes", "both end soon, and resume to the losses of one"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("hardware", ["ddp", "fsdp"])
 def test_a_lost_process_ends_the_run_soon_and_it_goes_on(

@@ -194,6 +194,9 @@ def test_scores_a_checkpoint_as_the_run_that_made_it(trained: Run, tmp_path: Pat
     assert not done.checkpoint.exists()
 
 
+@pytest.mark.fault(
+    "Ctrl-C in a training", "saves, and resumes to the identical losses, weights and scores"
+)
 def test_goes_on_where_it_was_interrupted(trained: Run, tmp_path: Path) -> None:
     stopped = interrupted(tmp_path, signal.SIGINT, "model=mac", "seed=3")
     assert stopped.code == 130, stopped.output + stopped.errors
@@ -215,12 +218,14 @@ def test_goes_on_where_it_was_interrupted(trained: Run, tmp_path: Path) -> None:
     assert finished[0].counts["tokens"] == trained.record.counts["tokens"]
 
 
+@pytest.mark.fault("a checkpoint that is pickled malware", "refused by name, not executed")
 def test_a_rigged_checkpoint_is_refused_and_not_executed(rigged: Path, tmp_path: Path) -> None:
     done = run(tmp_path, "model=mac", f"evaluate_only={rigged}")
     assert not (tmp_path / MARK).exists()
     assert_refused(done, str(rigged))
 
 
+@pytest.mark.fault("a checkpoint that is pickled malware", "refused by name, not executed")
 @pytest.mark.slow
 def test_resuming_from_a_rigged_checkpoint_is_refused(rigged: Path, tmp_path: Path) -> None:
     done = run(tmp_path, "model=mac", "resume=true")
@@ -228,6 +233,7 @@ def test_resuming_from_a_rigged_checkpoint_is_refused(rigged: Path, tmp_path: Pa
     assert_refused(done, "last.ckpt")
 
 
+@pytest.mark.fault("a truncated checkpoint", "refused by name")
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["evaluate_only", "resume"])
 def test_a_truncated_checkpoint_is_refused(trained: Run, tmp_path: Path, how: str) -> None:
@@ -239,6 +245,7 @@ def test_a_truncated_checkpoint_is_refused(trained: Run, tmp_path: Path, how: st
     assert_refused(run(tmp_path, "model=mac", choice), str(path))
 
 
+@pytest.mark.fault("a foreign file as checkpoint", "refused by name")
 @pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"{}"], ids=str)
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
@@ -247,6 +254,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> Non
     assert_refused(run(tmp_path, "model=mac", f"evaluate_only={path}"), str(path))
 
 
+@pytest.mark.fault("a checkpoint of another model or scale", "refused, both are named")
 @pytest.mark.slow
 @pytest.mark.parametrize("others", [["model=lmm"], ["model=mac", "scale=170m"]], ids=str)
 def test_a_checkpoint_of_another_model_is_refused(
@@ -256,6 +264,7 @@ def test_a_checkpoint_of_another_model_is_refused(
     assert_refused(done, "model=mac", "scale=tiny", others[-1])
 
 
+@pytest.mark.fault("a checkpoint of other settings", "refused, with those it has")
 @pytest.mark.slow
 def test_a_checkpoint_with_other_settings_is_refused(trained: Run, tmp_path: Path) -> None:
     choices = ("model=mac", "model.memory.depth=3")
@@ -263,6 +272,9 @@ def test_a_checkpoint_with_other_settings_is_refused(trained: Run, tmp_path: Pat
     assert_refused(done, "settings")
 
 
+@pytest.mark.fault(
+    "a loss that is NaN or infinite", "said with its step and a mend, recorded, the batch kept"
+)
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_is_said_and_recorded(tmp_path: Path) -> None:
     done = run(tmp_path, "model=lmm", "scale.lr=1e9")
@@ -295,6 +307,7 @@ def test_the_same_command_gives_the_same_numbers(trained: Run, tmp_path: Path) -
     assert other.losses != trained.losses
 
 
+@pytest.mark.fault("SIGTERM from a scheduler", "saves a checkpoint, and ends")
 @pytest.mark.slow
 def test_sigterm_saves_too(tmp_path: Path) -> None:
     stopped = interrupted(tmp_path, signal.SIGTERM, "model=lmm")

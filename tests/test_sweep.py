@@ -83,6 +83,7 @@ def finished(folder: Path) -> dict[str, Record]:
     return found
 
 
+@pytest.mark.fault("kill -9 of a sweep", "started again, it runs what is missing")
 def test_killed_and_started_again_it_runs_what_is_missing(tmp_path: Path) -> None:
     killed(tmp_path, "lmm,mag,mal", at="50")
     before = finished(tmp_path)
@@ -99,6 +100,7 @@ def test_killed_and_started_again_it_runs_what_is_missing(tmp_path: Path) -> Non
     assert after["mag"].counts["tokens"] == after["mal"].counts["tokens"]
 
 
+@pytest.mark.fault("a run of a sweep that fails", "the others run, it is listed")
 @pytest.mark.parametrize(
     "launcher",
     [

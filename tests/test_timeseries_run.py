@@ -79,6 +79,7 @@ def test_leaves_one_record_and_a_picture(whole: Path) -> None:
     assert (whole / "run" / "forecasts.png").is_file()
 
 
+@pytest.mark.fault("kill -9 of a forecaster's training", "resumes to the identical scores")
 def test_killed_and_resumed_it_is_the_same_run(whole: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(tmp_path), cwd=ROOT, env=environment(tmp_path), stderr=subprocess.PIPE, text=True,

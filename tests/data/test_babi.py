@@ -71,6 +71,9 @@ def test_a_question_comes_with_the_facts_before_it(tmp_path: Path) -> None:
     assert third.facts == ("Sandra went to the office.", "John went to the garden.")
 
 
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -91,6 +94,7 @@ def test_a_damaged_file_is_refused_by_line(tmp_path: Path, damage: object, said:
         read_stories(path, "qa1", 3)
 
 
+@pytest.mark.fault("a missing data file", "refused, with what to set")
 def test_no_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"qa1\.txt"):
         read_stories(tmp_path / "qa1.txt", "qa1", 3)
@@ -178,6 +182,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(babi_source, "hf_hub_download", fail)
 
 
+@pytest.mark.fault("an unreachable hub", "refused, with what to set")
 @pytest.mark.usefixtures("nowhere")
 def test_without_folder_and_hub_babi_is_refused_with_a_mend() -> None:
     with pytest.raises(

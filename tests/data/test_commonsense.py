@@ -106,6 +106,9 @@ def test_questions_lose_what_lm_eval_puts_before_them(write: Callable[..., Path]
     assert found("boolq") == [{"passage": "Text.", "question": "is it", "label": 0}]
 
 
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
 def test_a_truncated_file_is_refused_by_its_name(write: Callable[..., Path]) -> None:
     content = lines({"text": "one two"}, {"text": "three four"})
     path = write("lambada", content, 2)
@@ -127,6 +130,7 @@ def test_a_truncated_file_is_refused_by_its_name(write: Callable[..., Path]) -> 
         found("hellaswag")
 
 
+@pytest.mark.fault("an unreachable hub", "refused, with what to set")
 def test_what_is_nowhere_is_refused_with_what_to_do(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"lambada_test\.jsonl.*TITANS_DATA.*offline"):
         Questions("published", ["lambada"])

@@ -117,6 +117,7 @@ def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[set[str]
     available.cache_clear()
 
 
+@pytest.mark.fault("an unreachable registry of packages", "the sample is read, and it is said")
 def test_without_any_client_the_sample_is_used_and_said(
     absent: set[str], caplog: pytest.LogCaptureFixture
 ) -> None:

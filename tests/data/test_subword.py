@@ -46,6 +46,7 @@ def test_llama_2_from_its_own_file() -> None:
     assert load_subwords(str(LLAMA_HERE)).sha256 == subwords.sha256
 
 
+@pytest.mark.fault("an unreachable hub", "refused, with what to set")
 def test_what_is_not_there_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str, *, trust_remote_code: bool) -> None:
         assert not trust_remote_code
@@ -57,6 +58,7 @@ def test_what_is_not_there_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> 
         load_subwords("someone/no-such-tokenizer")
 
 
+@pytest.mark.fault("a damaged tokenizer", "refused by name")
 @pytest.mark.parametrize(("name", "said"), [("a.json", "tokenizer.json"), ("a.model", "Sentence")])
 def test_a_damaged_file_is_named(tmp_path: Path, name: str, said: str) -> None:
     path = tmp_path / name

@@ -59,11 +59,13 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     assert list(TextFiles(tmp_path).documents()) == ["a", "c", "b"]
 
 
+@pytest.mark.fault("a data file with a BOM", "read without it")
 def test_a_mark_of_utf8_is_no_text(tmp_path: Path) -> None:
     path = written(tmp_path, "a.jsonl", b"\xef\xbb\xbf" + lines({"text": "one"}).encode())
     assert list(TextFiles(path).documents()) == ["one"]
 
 
+@pytest.mark.fault("a corpus that changed since its manifest", "tokenised anew")
 def test_a_changed_file_is_another_corpus(tmp_path: Path) -> None:
     path = written(tmp_path, "a.txt", "one")
     before = TextFiles(path).description
@@ -71,6 +73,9 @@ def test_a_changed_file_is_another_corpus(tmp_path: Path) -> None:
     assert TextFiles(path).description != before
 
 
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
 @pytest.mark.parametrize(
     ("name", "content", "named"),
     [
@@ -110,6 +115,7 @@ def test_parquet_without_a_text_names_the_row(tmp_path: Path) -> None:
         list(TextFiles(tmp_path / "a.parquet").documents())
 
 
+@pytest.mark.fault("a missing data file", "refused, with what to set")
 @pytest.mark.parametrize("name", ["nothing.jsonl", "notes.md", "."])
 def test_nothing_to_read_is_refused(tmp_path: Path, name: str) -> None:
     written(tmp_path, "notes.md", "not read")

@@ -42,6 +42,7 @@ def held(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.fault("two runs in one output folder", "the second is refused")
 def test_the_second_run_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
     process = held(tmp_path)
     try:
@@ -75,6 +76,7 @@ def test_processes_that_train_together_share_a_folder(
     process.communicate()
 
 
+@pytest.mark.fault("two runs in one output folder", "the second is refused")
 def test_the_same_sweep_is_refused_and_the_other_keeps_its_failures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +99,7 @@ def test_the_same_sweep_is_refused_and_the_other_keeps_its_failures(
     assert (place / "failed").is_dir()
 
 
+@pytest.mark.fault("an output folder that takes nothing", "refused before anything is computed")
 def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
@@ -104,6 +107,7 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
             check_writable(folder)
 
 
+@pytest.mark.fault("a read-only or full output folder", "refused before anything is computed")
 @pytest.mark.parametrize("fault", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT])
 def test_a_folder_that_takes_nothing_is_refused(
     fault: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

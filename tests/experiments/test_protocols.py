@@ -1,5 +1,6 @@
 """Runs by another protocol stand apart, and beside none of the printed numbers."""
 
+from dataclasses import replace
 from math import isnan
 
 import pytest
@@ -51,6 +52,14 @@ def test_the_folds_of_a_seed_are_one_score() -> None:
     assert own.title.startswith(f"{TITLE}: tiny")
     assert any("84.0 ± 2.8 (2)" in text for line in own.lines for text in line)
     assert not any("84.0 ± 2.8" in text for line in paper.lines for text in line)
+
+
+def test_sets_of_unlike_sizes_stand_in_one_block() -> None:
+    few, many = folds(80.0), folds(84.0, seed=1)
+    found = [replace(it, counts={"tokens": 100}) for it in few]
+    found += [replace(it, counts={"tokens": 900}) for it in many]
+    (block,) = compared(*found).reduced
+    assert [score.values for score in block.scores.values()] == [(82.0, 86.0)]
 
 
 def test_a_fold_that_is_missing_leaves_no_score() -> None:

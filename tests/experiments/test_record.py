@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -67,6 +68,7 @@ def test_a_run_replaces_its_own_record(record: Record, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [final]
 
 
+@pytest.mark.fault("a disk that fails while a record is written", "the old one is whole")
 def test_a_crash_while_replacing_leaves_the_old_record(
     record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +82,38 @@ def test_a_crash_while_replacing_leaves_the_old_record(
         replace(record, seconds=2.0).write(tmp_path, previous=early)
     assert list(tmp_path.iterdir()) == [early]
     assert Record.read(early) == record
+
+
+# Kills itself before or after a call in the midst of writing.
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from experiments.record import Record
+
+folder, name, when = sys.argv[1:]
+run = Record(choices={"model": "mac"}, seed=3, started="2026-01-02T03:04:05", status="failed")
+early, call = run.write(folder), getattr(os, name)
+def fatal(*arguments):
+    if when == "after":
+        call(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(os, name, fatal)
+replace(run, status="finished").write(folder, previous=early)
+"""
+
+
+@pytest.mark.fault("kill -9 while a record is written", "the old or the new one is whole")
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_killed_while_a_record_is_written_one_of_the_two_is_there(
+    name: str, when: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path), name, when]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    records, warnings = read_all(tmp_path)
+    assert not warnings
+    finished = (name, when) == ("replace", "after")
+    assert [found.status for found in records] == ["failed", "finished"][: 1 + finished]
 
 
 MANY = """
@@ -102,6 +136,9 @@ sys.exit(any(os.wait()[1] for _ in range(100)))
 """
 
 
+@pytest.mark.fault(
+    "100 sweep jobs that write records at once", "all are there, and no reader sees half of one"
+)
 def test_a_hundred_processes_write_at_once(tmp_path: Path) -> None:
     """While they do, no reader sees half of a record or misses one that it saw."""
     process = subprocess.Popen([sys.executable, "-c", MANY, str(tmp_path)], cwd=ROOT)
@@ -120,6 +157,7 @@ def test_a_hundred_processes_write_at_once(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 100, "temporary files, too, are gone"
 
 
+@pytest.mark.fault("a clock that goes backwards", "no time is negative, no record is lost")
 def test_a_clock_that_goes_backwards_loses_nothing(record: Record, tmp_path: Path) -> None:
     """A run is where its clock said, and none takes another's place."""
     later = record.write(tmp_path)
@@ -129,6 +167,7 @@ def test_a_clock_that_goes_backwards_loses_nothing(record: Record, tmp_path: Pat
     assert [found.seed for found in read_all(tmp_path)[0]] == [3, 4]
 
 
+@pytest.mark.fault("a record that was cut or altered", "skipped by name")
 @pytest.mark.parametrize(
     "damage",
     [

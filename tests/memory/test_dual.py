@@ -149,7 +149,7 @@ def test_gradients_are_those_of_finite_differences(clip: float | None) -> None:
     assert torch.autograd.gradcheck(function, [x.requires_grad_() for x in case.values()])
 
 
-@settings(deadline=None, max_examples=15, derandomize=True)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_any_shape_gates_and_split(data: st.DataObject) -> None:
     draw = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731

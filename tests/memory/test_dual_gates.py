@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.memory.cases import (
     BATCH,
@@ -11,6 +13,7 @@ from tests.memory.cases import (
     Memorize,
     assert_true,
     call,
+    differentiate,
     make,
 )
 from tests.tensors import assert_same
@@ -61,6 +64,36 @@ def test_gates_that_are_zero_now_and_then() -> None:
     for index, name in enumerate(("forget", "momentum", "step")):
         case[name][:, :, index :: 2 + index] = 0
     assert_true(case, chunk_size=16)
+
+
+# Next to 1 as near as a sigmoid in float32 comes, and in between.
+SHARES = st.lists(st.sampled_from([0.0, 1e-12, 0.5, 0.99, 1 - 2**-24]), min_size=1, max_size=3)
+
+
+@settings(max_examples=30)
+@given(data=st.data(), forget=SHARES, momentum=SHARES, seed=st.integers(0, 99))
+def test_any_gates_in_any_turn(
+    data: st.DataObject, forget: list[float], momentum: list[float], seed: int
+) -> None:
+    """Large steps, with a bound on surprises, over two chunks: more of them amplify rounding."""
+    chunk_size, depth = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 3))
+    case = make(
+        time=data.draw(st.integers(1, 2 * chunk_size)),
+        depth=depth,
+        layers=depth * data.draw(st.integers(0, 1)),
+        seed=seed,
+    )
+    steps = data.draw(st.lists(st.sampled_from([0.0, 1e-9, 1.0, 100.0]), min_size=1, max_size=3))
+    generator = torch.Generator().manual_seed(seed)
+    for name, values in (("forget", forget), ("momentum", momentum), ("step", steps)):
+        chosen = torch.randint(len(values), case[name].shape, generator=generator)
+        case[name] = torch.tensor(values, dtype=torch.float64)[chosen]
+    more = {"chunk_size": chunk_size, "clip": 0.2}
+    expected = differentiate(memorize_reference, case, **more)
+    largest = {name: max(1.0, float(x.abs().max())) for name, x in expected.items() if x.numel()}
+    found = differentiate(memorize, case, **more)
+    for name, size in largest.items():
+        assert_same({name: found[name] / size}, {name: expected[name] / size}, 1e-10)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 4])

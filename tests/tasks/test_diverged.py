@@ -58,6 +58,9 @@ def fit(folder: Path, wrong: float, gradient: bool = False, accumulate: int = 1)
     return diverged.value
 
 
+@pytest.mark.fault(
+    "a loss that is NaN or infinite", "said with its step and a mend, recorded, the batch kept"
+)
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_the_batch_is_kept(tmp_path: Path, wrong: float, accumulate: int) -> None:
@@ -72,6 +75,7 @@ def test_the_batch_is_kept(tmp_path: Path, wrong: float, accumulate: int) -> Non
     assert not torch.isfinite(kept["batch"]["past"]).all()
 
 
+@pytest.mark.fault("a gradient that is NaN", "said with its step, the batch kept")
 def test_the_batch_of_a_gradient_too(tmp_path: Path) -> None:
     error = fit(tmp_path, 0.0, gradient=True)
     assert f"the gradient is nan at step {WRONG}" in str(error)
@@ -79,6 +83,7 @@ def test_the_batch_of_a_gradient_too(tmp_path: Path) -> None:
     assert kept["batch"]["past"][0, 0].item() == WRONG + 1
 
 
+@pytest.mark.fault("a full disk while a diverged batch is kept", "both are said")
 def test_what_cannot_be_kept_is_said_and_hides_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
