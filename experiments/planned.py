@@ -9,6 +9,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.overrides import typed
 from experiments.record import Record, read_all
 from experiments.recorded import recorded
 from experiments.table import HERE, load, names, selecting
@@ -21,7 +22,7 @@ def identity(config: DictConfig) -> dict[str, Any]:
     chosen = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
     return {
         "choices": {group: str(option) for group, option in chosen.items() if "@" not in group},
-        "overrides": [str(o) for o in HydraConfig.get().overrides.task],
+        "overrides": typed(HydraConfig.get()),
         "seed": config.seed,
     }
 
