@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from omegaconf import OmegaConf
 
 from experiments.checks import Halted, check_writable
 from experiments.folder import RANKS, Folder, alone
-from experiments.sweep import Sweep
+from experiments.sweep import Sweep, check_slurm
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
