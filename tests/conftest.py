@@ -49,6 +49,8 @@ def pytest_terminal_summary(
         (*value, ended)
         for ended in ("passed", "failed", "error", "skipped")
         for report in terminalreporter.getreports(ended)
+        # A module skipped while it is collected is reported without properties.
+        if isinstance(report, pytest.TestReport)
         for name, value in report.user_properties
         if name == "fault"
     ]

@@ -224,6 +224,8 @@ def test_a_dry_run_spends_nothing(tmp_path: Path, arguments: list[str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     words = ["parameters", "tokens", "steps", "accumulation", "weights", "state", "activations"]
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [*words, "operations", "time"]
+    words += ["operations", "time"]
+    # On a machine of little memory one more line says that the plan does not fit.
+    assert [line.split()[0] for line in done.stdout.splitlines()][: len(words)] == words
     assert not list((tmp_path / "records").glob("*.json"))
     assert not (tmp_path / "cache").exists()
