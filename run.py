@@ -138,10 +138,11 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         training = None if config.evaluate_only else data
         if training is not None:
             training.setup()
-            # What cannot be trained on is said before the training begins.
-            if training.steps:
-                training.train_dataloader().dataset[0]
-        return task, data, evaluations, build_trainer(config, task, training, callbacks)
+        trainer = build_trainer(config, task, training, callbacks)
+        # What cannot be trained on is said before the training begins.
+        if training is not None and training.steps:
+            training.train_dataloader().dataset[0]
+        return task, data, evaluations, trainer
 
 
 def build_trainer(config: DictConfig, task: Any, training: Any, callbacks: list[Any]) -> Any:
