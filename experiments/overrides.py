@@ -1,11 +1,14 @@
 """Refuses a setting of another type than the one it replaces, or that a task does not know."""
 
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+# Of whose settings only what takes them knows whether it does without.
+GROUPS = ("model", "task", "scale", "optimizer", "logger", "backbone")
 
 
 def check_types(settings: Iterable[str], config: DictConfig, defaults: DictConfig) -> None:
@@ -23,10 +26,22 @@ def check_types(settings: Iterable[str], config: DictConfig, defaults: DictConfi
         if setting.startswith("~"):
             continue
         key = setting.lstrip("+").partition("=")[0]
-        old, new = OmegaConf.select(defaults, key), OmegaConf.select(config, key)
-        # Only what takes a value knows whether it does without.
-        if old is not None and new is not None and not _fits(old, new):
-            raise ValueError(f"{key} is {new!r}, and should be {_kind(old)} like {_plain(old)!r}")
+        # What a setting stands in is looked at too: one below a number makes a mapping of it.
+        for place in accumulate(key.split("."), "{}.{}".format):
+            old, new = OmegaConf.select(defaults, place), OmegaConf.select(config, place)
+            looked_at = place == key or not isinstance(old, DictConfig)
+            if looked_at and (wrong := _misfit(place, old, new)):
+                raise ValueError(wrong)
+
+
+def typed(hydra: Any) -> list[str]:
+    """The overrides of a command as they were typed, interpolations and all.
+
+    Args:
+        hydra: Hydra's own configuration.
+    """
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    return [str(override) for override in overrides]
 
 
 def check_options(task: DictConfig) -> None:
@@ -41,23 +56,35 @@ def check_options(task: DictConfig) -> None:
             raise ValueError(f"task.{key} is {task[key]!r}, and should be one of {listed}")
 
 
+def _misfit(key: str, old: Any, new: Any) -> str:
+    """What is wrong with a setting in place of another, or in it; empty where it fits."""
+    if old is None or (new is None and key.partition(".")[0] in GROUPS):
+        return ""
+    if isinstance(old, DictConfig) and isinstance(new, DictConfig):
+        both: list[Any] = [name for name in old if name in new]
+        inner = [(f"{key}.{name}", old[name], new[name]) for name in both]
+    elif isinstance(old, ListConfig) and isinstance(new, ListConfig):
+        inner = [(f"{key}[{index}]", old[0], item) for index, item in enumerate(new) if len(old)]
+    elif _fits(old, new):
+        return ""
+    else:
+        return f"{key} is {_shown(new)}, and should be {_kind(old)}"
+    return next(filter(None, (_misfit(*setting) for setting in inner)), "")
+
+
 def _fits(old: Any, new: Any) -> bool:
-    if isinstance(old, DictConfig):
-        return isinstance(new, DictConfig) and all(
-            _fits(old[key], new[key]) for key in old if old[key] is not None and key in new
-        )
-    if isinstance(old, ListConfig):
-        return isinstance(new, ListConfig) and all(_fits(old[0], x) for x in new if len(old))
     if isinstance(old, float):
         return isinstance(new, int | float) and not isinstance(new, bool)
     return type(old) is type(new)
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, DictConfig | ListConfig):
-        return "a mapping" if isinstance(value, DictConfig) else "a list"
-    return KINDS.get(type(value), type(value).__name__)
+    if isinstance(value, DictConfig):
+        return f"a mapping of {', '.join(map(str, value)) or 'names'}"
+    kind = "a list" if isinstance(value, ListConfig) else KINDS.get(type(value), "something else")
+    return f"{kind} like {_shown(value)}"
 
 
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+def _shown(value: Any) -> str:
+    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return "null" if plain is None else repr(plain)

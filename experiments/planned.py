@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.configured import configured
+from experiments.overrides import typed
 from experiments.record import Record, read_all
 from experiments.recorded import recorded
 from experiments.table import HERE, load, names, selecting
@@ -22,7 +23,7 @@ def identity(config: DictConfig) -> dict[str, Any]:
     chosen = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
     return {
         "choices": {group: str(option) for group, option in chosen.items() if "@" not in group},
-        "overrides": [str(o) for o in HydraConfig.get().overrides.task],
+        "overrides": typed(HydraConfig.get()),
         "seed": config.seed,
     }
 
@@ -32,7 +33,7 @@ def planned(config: DictConfig) -> Record:
     return Record(
         **identity(config),
         settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
-        configuration=configured(tuple(HydraConfig.get().overrides.task)),
+        configuration=configured(tuple(typed(HydraConfig.get()))),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -2,12 +2,12 @@
 
 import json
 import os
+import shutil
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,7 +15,9 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.checks import Halted
 from experiments.folder import alone, exits
+from experiments.overrides import typed
 from experiments.recipe import SURROUNDINGS
 
 # The folder that the runs of a sweep share. Some are processes on other machines: all inherit it.
@@ -59,12 +61,14 @@ class Sweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """The same command is the same sweep when it is started again."""
-        place = Path(config.hydra.sweep.dir, "sweeps", name(config.hydra.overrides.task))
+        with exits():
+            check_slurm(config)
+        place = Path(config.hydra.sweep.dir, "sweeps", name(typed(config.hydra)))
         os.environ[SHARED] = str(place.absolute())
         place.mkdir(parents=True, exist_ok=True)
         with exits():
             _HELD.enter_context(alone(place))
-        rmtree(shared() / "failed", ignore_errors=True)
+        shutil.rmtree(shared() / "failed", ignore_errors=True)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Exits with status 1 where a run failed."""
@@ -80,6 +84,25 @@ class Sweep(Callback):
             print(f"  {' '.join(failure.overrides)}", file=sys.stderr)
             print(f"    {failure.error}\n    log: {failure.log}", file=sys.stderr)
         sys.exit(1)
+
+
+def check_slurm(config: DictConfig) -> None:
+    """Refuses Slurm's launcher where it would fail with a traceback.
+
+    Raises:
+        Halted: there is no Slurm here, or no partition is named.
+    """
+    if not OmegaConf.select(config, "hydra.launcher._target_", default="").endswith(
+        "SlurmLauncher"
+    ):
+        return
+    if shutil.which("srun") is None:
+        raise Halted(
+            "Slurm is not here (no srun): start this where jobs are submitted, or choose other "
+            "hardware, and no hydra/launcher=slurm."
+        )
+    if OmegaConf.is_missing(config.hydra.launcher, "partition"):
+        raise Halted("Slurm runs jobs in a partition: name it with hydra.launcher.partition=NAME.")
 
 
 def sweeping() -> bool:
@@ -105,7 +128,7 @@ def note_failure(error: BaseException) -> None:
     hydra = HydraConfig.get()
     message = str(error).partition("\n")[0] or type(error).__name__
     log = Path(hydra.runtime.output_dir, f"{hydra.job.name}.log")
-    failure = Failure(list(hydra.overrides.task), message, os.path.relpath(log))
+    failure = Failure(typed(hydra), message, os.path.relpath(log))
     folder = shared() / "failed"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{hydra.job.num}.json").write_text(json.dumps(asdict(failure)), encoding="utf-8")

@@ -92,6 +92,7 @@ def test_a_batch_is_a_function_of_seed_step_and_rank(fasta: Path) -> None:
         assert not torch.equal(ours[4]["tokens"], other["tokens"])
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # One processor.
 def test_processes_that_prepare_batches_read_the_same(fasta: Path) -> None:
     def run(workers: int) -> list[Tensor]:
         data = NucleotideData(fasta=fasta, block=50, length=64, steps=40, workers=workers)

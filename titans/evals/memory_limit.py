@@ -32,7 +32,8 @@ def within_free_memory(device: torch.device) -> Iterator[None]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed; torch has no exception of its own for a CPU's."""
-    refused = any(name in str(error) for name in ("DefaultCPUAllocator", "bad_alloc"))
+    names = ("DefaultCPUAllocator", "bad_alloc", "Storage size calculation overflowed")
+    refused = any(name in str(error) for name in names)
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or refused
 
 

@@ -46,11 +46,16 @@ class Needle:
         new_tokens: at most so many are generated, as RULER does.
         batch: prompts read side by side.
         piece: tokens of each that are read at a time.
+
+    Raises:
+        ValueError: one of these is below 1.
     """
 
     def __init__(
         self, prompts: Prompts, *, new_tokens: int = 128, batch: int = 10, piece: int = 1024
     ) -> None:
+        if min(new_tokens, batch, piece) < 1:
+            raise ValueError("new_tokens, batch and piece of an evaluation are 1 or more")
         self.prompts, self.new_tokens, self.batch, self.piece = prompts, new_tokens, batch, piece
 
     def __call__(self, task: NextToken) -> Iterator[Score]:

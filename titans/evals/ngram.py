@@ -20,6 +20,9 @@ class NGram:
         order: tokens of the longest grams.
         most_tokens: as for `Perplexity`.
         counted: so many training tokens are counted at most, from the beginning of the text.
+
+    Raises:
+        ValueError: one of these is below 1.
     """
 
     def __init__(
@@ -31,6 +34,11 @@ class NGram:
         most_tokens: int | None = None,
         counted: int = 20_000_000,
     ) -> None:
+        if min(vocabulary, order, counted, most_tokens or 1) < 1:
+            raise ValueError(
+                "task.validation_tokens, and vocabulary, order and counted of task.evaluations."
+                "ngram, are 1 or more"
+            )
         self.text, self.vocabulary, self.order = text, vocabulary, order
         self.most_tokens, self.counted = most_tokens, counted
 

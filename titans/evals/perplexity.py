@@ -64,11 +64,18 @@ class Perplexity:
         most_tokens: shards are scored until there are as many; None for all.
         batch: documents side by side.
         piece: tokens of each that are read at a time.
+
+    Raises:
+        ValueError: one of these is below 1.
     """
 
     def __init__(
         self, text: Text, *, most_tokens: int | None = None, batch: int = 16, piece: int = 512
     ) -> None:
+        if min(batch, piece, most_tokens or 1) < 1:
+            raise ValueError(
+                "task.validation_tokens, and batch and piece of an evaluation, are 1 or more"
+            )
         self.text, self.most_tokens, self.batch, self.piece = text, most_tokens, batch, piece
 
     def __call__(self, task: NextToken) -> Iterator[Score]:

@@ -20,9 +20,14 @@ class Checkpoint(callbacks.Checkpoint):
     Args:
         path: the file; written whole or not at all.
         every: steps between two checkpoints.
+
+    Raises:
+        ValueError: there is no step between them.
     """
 
     def __init__(self, path: str | Path, every: int) -> None:
+        if every < 1:
+            raise ValueError(f"checkpoint_every is {every}, and should be 1 or more")
         self.path, self.every, self.saved = Path(path), every, 0
         self.stopping = False
 

@@ -91,8 +91,18 @@ class Validated(Task):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps of one pass over the training part."""
-        return self.trainer.max_steps // self.epochs
+        """Optimiser steps of one pass over the training part.
+
+        Raises:
+            ValueError: not one.
+        """
+        steps = self.trainer.max_steps // self.epochs
+        if not steps:
+            raise ValueError(
+                f"{self.trainer.max_steps} steps are not {self.epochs} epochs: set "
+                "task.training.epochs, which data and objective share"
+            )
+        return steps
 
     def validation_error(self) -> float:
         """The error over the whole validation part, with the network as it is now."""
