@@ -45,6 +45,7 @@ class GenomicsData(LightningDataModule):
         folds: 1 for the benchmark's own training and test part; more cut the test part alone into
             as many folds, one of which tests what the others train.
         fold: which one tests.
+        classes: that the network tells apart; None where that is not known.
         batch: training sequences a step.
         epochs: passes over the training sequences.
         seed: with the step and the rank, decides a training batch; the parts it does not.
@@ -52,7 +53,8 @@ class GenomicsData(LightningDataModule):
         micro_batch: examples that a device goes through at once, at most; None for its share.
 
     Raises:
-        ValueError: the set or the fold is unknown, or no batch can be filled.
+        ValueError: the set or the fold is unknown, the set has other classes, or no batch can be
+            filled.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class GenomicsData(LightningDataModule):
         dataset: str,
         folds: int = 1,
         fold: int = 0,
+        classes: int | None = None,
         batch: int = 64,
         epochs: int = 10,
         seed: int = 0,
@@ -73,6 +76,11 @@ class GenomicsData(LightningDataModule):
         if not 0 <= fold < folds:
             raise ValueError(
                 f"task.fold is {fold}, and of task.folds={folds} from 0 to {folds - 1}"
+            )
+        known = len(SOURCES[dataset].classes)
+        if classes not in (None, known):
+            raise ValueError(
+                f"task.classes is {classes}, and {dataset} has {known}: leave it as it is"
             )
         if batch < 1:
             raise ValueError("task.training.batch is 1 or more")

@@ -100,6 +100,7 @@ def test_the_configuration_says_what_the_sources_say(compose: Callable[..., Any]
         ({"folds": 5, "fold": 5}, "task.folds=5 from 0 to 4"),
         ({"fold": 1}, "task.fold is 1"),
         ({"folds": 0}, "task.fold is 0"),
+        ({"classes": 5}, "task.classes is 5, and sample has"),
         ({"batch": 0}, "task.training.batch"),
     ],
     ids=str,
