@@ -100,17 +100,6 @@ def test_the_same_sweep_is_refused_and_the_other_keeps_its_failures(
 
 
 @pytest.mark.fault("an output folder that takes nothing", "refused before anything is computed")
-@pytest.mark.fault("Slurm chosen where it is not", "refused before anything is computed")
-@pytest.mark.parametrize(("place", "said"), [(None, "no srun"), ("/bin/srun", "partition=NAME")])
-def test_slurm_is_refused_where_it_would_fail(
-    place: str | None, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: place)
-    launcher = {"_target_": "some.SlurmLauncher", "partition": "???"}
-    with pytest.raises(Halted, match=said):
-        check_slurm(OmegaConf.create({"hydra": {"launcher": launcher}}))
-
-
 def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
