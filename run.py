@@ -273,7 +273,8 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
         return replace(record, counts={"parameters": parameters})
     if config.evaluate_only:
         overrides = [*task.restored["overrides"], *record.overrides]
-        record = replace(record, seed=task.restored["seed"], overrides=overrides)
+        # What it was trained with is the affair of the command that did.
+        record = replace(record, seed=task.restored["seed"], overrides=overrides, configuration={})
     else:
         resumed = last(config) if config.resume else None
         try:

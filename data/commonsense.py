@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from datasets import load_dataset
 
 from data import commonsense_files as files
+from data.hub import asking_hub
 from data.store import cache_folder, write_atomically
 
 log = logging.getLogger(__name__)
@@ -204,17 +205,12 @@ def _checked(it: Benchmark, place: str, rows: Iterable[Row]) -> bytes:
 
 
 def _from_hub(it: Benchmark, folder: str | None) -> Iterable[Row]:
-    try:
+    mend = (
+        "put it into a folder and set TITANS_DATA=FOLDER, leave it out of task.benchmarks, or try "
+        "the code on task.questions=sample"
+    )
+    with asking_hub(it.file, it.repository, mend, folder=folder):
         rows: Iterable[Row] = load_dataset(
             it.repository, it.subset, split=it.split, revision=it.revision
         )
-    # The hub's own errors and those of the connection have no common ancestor but this.
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        place = f"not in TITANS_DATA={folder}, and " if folder else ""
-        raise FileNotFoundError(
-            f"{it.file} is {place}not to be had from the hub's {it.repository} ({reason}): put it "
-            "into a folder and set TITANS_DATA=FOLDER, leave it out of task.benchmarks, or try the "
-            "code on task.questions=sample"
-        ) from error
     return rows

@@ -5,6 +5,8 @@ from typing import Any
 
 from datasets import load_dataset
 
+from data.hub import asking_hub
+
 
 class HubDocuments:
     """A text column of a data set, without downloading all of it.
@@ -39,7 +41,9 @@ class HubDocuments:
             ConnectionError: the connection breaks in the middle.
             ValueError: there is no such column.
         """
-        try:
+        what, detail = f"task.corpus={self.repository}", f"{self.subset}, {self.revision}"
+        mend = "set it to text files that exist, or to english for what packages ship"
+        with asking_hub(what, self.repository, mend, detail=detail):
             rows = load_dataset(
                 self.repository,
                 self.subset,
@@ -48,14 +52,6 @@ class HubDocuments:
                 streaming=True,
             )
             names = rows.column_names
-        # The hub's own errors and those of the connection have no common ancestor but this.
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise FileNotFoundError(
-                f"neither a file or folder, nor to be had from the hub, is {self.repository} "
-                f"({self.subset}, {self.revision}; {reason}): set task.corpus to text files, or to "
-                "english for what packages ship"
-            ) from error
         if names and self.column not in names:
             raise ValueError(f"{self.repository} has no column {self.column!r} among {names}")
         rows = rows if names is None else rows.select_columns(self.column)

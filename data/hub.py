@@ -1,7 +1,12 @@
 """What is said where a file is neither in a folder of ours nor to be had from the hub."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from huggingface_hub.utils import logging as hub_logging
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -20,6 +25,10 @@ def asking_hub(
     Raises:
         FileNotFoundError: the hub does not have it, or cannot be reached.
     """
+    log.info("%s: looked for in the hub's %s", what, repository)
+    # Two lines for each of six attempts would stand before the error.
+    verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity(logging.ERROR)
     try:
         yield
     # The hub's own errors and those of the connection have no common ancestor but this.
@@ -30,3 +39,5 @@ def asking_hub(
         raise FileNotFoundError(
             f"{what} is {place}not to be had from the hub's {repository} ({about}): {mend}"
         ) from error
+    finally:
+        hub_logging.set_verbosity(verbosity)

@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table as RichTable
-
 from experiments.compare import Comparison, compare
 from experiments.page import Grid, grids, left_out
 from experiments.record import Record, read_all
 from experiments.report import write_report
 from experiments.table import HERE, TableError, load, names
+from experiments.terminal import draw, say
 
 # Commands of one table that the list of all tables shows before it points to the rest.
 SHOWN = 8
+COLUMNS = (
+    "printed: numbers of the paper; ours: how many of them are measured at its scale; reduced: "
+    "measured at a smaller one, in tables of their own; to run: what runs could still fill. The "
+    "last two count rows of ours, too, that the paper does not have."
+)
 PAGES = "the start of a table's name; `report` rewrites the pages, `dashboard` lays them out on W&B"
 
 
@@ -48,11 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     add = parser.add_argument
     add("table", nargs="?", help=PAGES)
-    add("--commands", action="store_true", help="print only the commands that are missing")
+    add("--commands", action="store_true", help="print only the commands for what is missing")
     add("--edition", choices=["v1", "camera-ready"], help="version of the paper to show")
     add("--records", type=Path, default=HERE / "records", metavar="DIR", help="where records are")
-    add("--project", default="titans", help="the project on W&B that the dashboard is of")
-    add("--entity", help="whose project; the owner of the key, if not said")
+    add("--project", default="titans", help="project on W&B of the dashboard")
+    add("--entity", help="whose project that is; by default the key's owner")
     return parser
 
 
@@ -119,27 +121,22 @@ def _find(start: str) -> str:
     raise TableError(f"{start!r} {problem}; known: {', '.join(known)}")
 
 
-def _console() -> Console:
-    # A pipe has no width: nothing may be cut there.
-    return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
-
-
 def _list(tables: Sequence[Comparison]) -> None:
-    header = ["table", "title", "numbers", "at paper's scale", "at reduced scale", "missing"]
+    header = ["table", "title", "printed", "ours", "reduced", "to run"]
     lines = []
     for it in tables:
         counts = (len(it.table.cells), len(it.paper.scores), it.apart(), len(it.missing()))
         lines.append([it.table.name, it.table.title, *map(str, counts)])
-    _draw(Grid("The paper's tables and figures", header, lines, []))
+    draw(Grid("The paper's tables and figures", header, lines, [COLUMNS], labels=2))
     for it in tables:
         _commands(it, SHOWN)
 
 
 def _show(comparison: Comparison) -> None:
     for grid in grids(comparison):
-        _draw(grid)
+        draw(grid)
     for line in left_out(comparison):
-        print(line)
+        say(line + "\n")
     _commands(comparison)
     waiting = sum(not cell.runnable() for cell in comparison.missing())
     if waiting:
@@ -155,23 +152,6 @@ def _commands(comparison: Comparison, most: int | None = None) -> None:
         print(f"  {command}")
     if most is not None and len(commands) > most:
         print(f"  and {len(commands) - most} more: python -m experiments {comparison.table.name}")
-    print()
-
-
-def _draw(grid: Grid) -> None:
-    drawing = RichTable(box=SIMPLE)
-    for name, texts in zip(grid.header, zip(*grid.lines, strict=True), strict=False):
-        numeric = all(text[:1] in "+-0123456789" for text in texts)
-        drawing.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    grouped = len({line[0] for line in grid.lines}) < len(grid.lines)
-    for previous, line in zip(grid.lines[:1] + grid.lines, grid.lines, strict=False):
-        if grouped and previous[0] != line[0]:
-            drawing.add_section()
-        drawing.add_row(*line)
-    print(grid.title)
-    _console().print(drawing, markup=False)
-    for remark in grid.remarks:
-        print(remark)
     print()
 
 

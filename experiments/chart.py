@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from math import floor, isfinite, log2, log10
 from typing import NamedTuple
 
-from experiments.compare import Comparison, Score
-from experiments.plot import Panel, lines, names, panels
+from experiments.block import Score
+from experiments.compare import Comparison
+from experiments.plot import Panel, axis, lines, names, panels
 from experiments.table import Cell, Table
 
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 404, 10, 210
+# What the labels of two lengths need so as not to touch.
+APART = 32
 # As many as the stylesheet has colours; what comes after them repeats these with squares.
 COLORS = 10
 
@@ -51,8 +54,9 @@ class Chart(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """Charts side by side, with the names of their lines."""
+    """Charts side by side, with the names of their lines and what is against what."""
 
+    axes: str
     legend: list[str]
     charts: list[Chart]
 
@@ -71,7 +75,8 @@ def picture(comparison: Comparison) -> Picture | None:
     legend = names(table, shown)
     places = {cell.labels["length"] for cell in table.cells}
     lengths = sorted(float(place) for place in places if place.isdigit())
-    return Picture(legend, [_chart(table, panel, legend, lengths) for panel in shown])
+    axes = f"{axis(table)} by length in tokens"
+    return Picture(axes, legend, [_chart(table, panel, legend, lengths) for panel in shown])
 
 
 def _numeric(scores: Mapping[Cell, Score]) -> dict[Cell, Score]:
@@ -105,13 +110,16 @@ def _chart(table: Table, panel: Panel, legend: Sequence[str], lengths: Sequence[
         Line(legend.index(name), ours, [point(name, *p) for p in points if isfinite(p[1])])
         for ours, name, points in found
     ]
-    ticks = [(y(tick), f"{tick:g}") for tick in _ticks(low, high)]
+    x_ticks: Ticks = []
+    for length in lengths:
+        if not x_ticks or x(length) - x_ticks[-1][0] >= APART:
+            x_ticks.append((x(length), _short(length)))
     # The paper's lines lie under ours.
     return Chart(
         panel.title,
         sorted(drawn, key=lambda line: line.ours),
-        [(x(length), _short(length)) for length in lengths],
-        ticks,
+        x_ticks,
+        [(y(tick), f"{tick:g}") for tick in _ticks(low, high)],
     )
 
 

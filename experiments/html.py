@@ -8,9 +8,20 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from experiments.block import Block, Score
 from experiments.chart import COLORS, HEIGHT, WIDTH, Picture, picture
-from experiments.compare import Block, Comparison, Score
-from experiments.page import Labels, by_row, column_labels, grids, left_out, measured_text, numbered
+from experiments.compare import Comparison
+from experiments.page import (
+    Labels,
+    by_row,
+    column_labels,
+    gap_text,
+    grids,
+    heading,
+    left_out,
+    measured_text,
+    numbered,
+)
 from experiments.provenance import machine_name
 from experiments.record import FINISHED, Record
 from experiments.table import CONF, HERE, Cell, Table
@@ -135,7 +146,8 @@ def typed(record: Record) -> str:
 def _section(comparison: Comparison, conf: Path) -> Section:
     blocks = (comparison.paper, *comparison.reduced)
     shown = [record for block in blocks for record in block.records]
-    runs = one_a_run([*shown, *comparison.changed, *comparison.failed])
+    left = (*comparison.changed, *comparison.failed, *comparison.partial)
+    runs = one_a_run([*shown, *left])
     paper, *reduced = grids(comparison)
     unit = f" [{comparison.table.unit}]" if comparison.table.unit else ""
     title = (
@@ -170,12 +182,11 @@ def _paper_sheet(comparison: Comparison, title: str, remarks: list[str], conf: P
         commands = _commands(comparison, cell, conf) if cell in missing else ()
         if cell not in ours:
             return Entry(cell.paper, printed, marks, commands=commands)
-        gap = ours[cell].mean - cell.paper
         return replace(
             _entry(table, ours[cell]),
             paper=printed,
             marks=marks,
-            gap="" if gap != gap else f"{gap:+.{table.decimals}f}",
+            gap=gap_text(table, cell, ours[cell]),
             verdict=verdict(table, cell, ours[cell]),
         )
 
@@ -218,7 +229,8 @@ def _sheet(
         line = [entries[cells[label]] if label in cells else None for label in labels]
         groups.setdefault(" ".join(row[:heads]), []).append((row[heads:], line))
     columns = [(label, table.arrow(label)) for label in labels]
-    return Sheet(title, reduced, rows[heads:], columns, groups, remarks)
+    names = tuple(map(heading, rows[heads:]))
+    return Sheet(title, reduced, names, columns, groups, remarks)
 
 
 def _commands(comparison: Comparison, cell: Cell, conf: Path) -> tuple[str, ...]:

@@ -3,26 +3,29 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
-from experiments.compare import Block, Comparison, Score, recipe_changes
+from experiments.block import Block, Score
+from experiments.compare import Comparison
+from experiments.recipe import recipe_changes
 from experiments.record import Record
 from experiments.table import Cell, Note, Table
 
 # Groups of the configuration that no title needs: the rows name the first two.
 _UNTOLD = {"model", "task", "scale", "hardware", "logger", "experiment"}
-_LEGEND = "mean ± sample standard deviation over seeds (seeds x prompts a score)"
 
 Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A titled rectangle of text and the remarks under it."""
+    """A titled rectangle of text and the remarks under it; `labels` columns name a row."""
 
     title: str
     header: list[str]
     lines: list[list[str]]
     remarks: list[str]
+    labels: int = 1
 
 
 def grids(comparison: Comparison) -> list[Grid]:
@@ -33,16 +36,30 @@ def grids(comparison: Comparison) -> list[Grid]:
 
 def left_out(comparison: Comparison) -> list[str]:
     """One line each on the runs that no grid shows."""
+    table = comparison.table
     changed = [
-        f"{record.choices.get('model')} with {' '.join(recipe_changes(comparison.table, record))}"
+        f"{record.choices.get('model')} with {' '.join(recipe_changes(table, record))}"
         for record in comparison.changed
     ]
     failed = [
         f"{record.choices.get('model')}: {record.error.partition(chr(10))[0] or 'no reason given'}"
         for record in comparison.failed
     ]
-    kinds = (("Changed recipes", changed), ("Failed runs", failed))
+    own = {k for it in (table, *table.protocols) for k in (*it.selects, *it.average_over)}
+    partial = [
+        " ".join([str(record.choices.get("model")), *_typed(record, sorted(own))])
+        for record in comparison.partial
+    ]
+    kinds = (
+        ("Changed recipes", changed),
+        ("Failed runs", failed),
+        ("Runs of a mean that lacks others", partial),
+    )
     return [f"{kind}, not shown ({len(runs)}): {_counted(runs)}" for kind, runs in kinds if runs]
+
+
+def _typed(record: Record, keys: Iterable[str]) -> list[str]:
+    return [f"{key}={record.settings[key]}" for key in keys if key in record.settings]
 
 
 def _counted(texts: Sequence[str]) -> str:
@@ -53,10 +70,10 @@ def _counted(texts: Sequence[str]) -> str:
 def _paper_grid(comparison: Comparison) -> Grid:
     table, ours = comparison.table, comparison.paper.scores
     title = f"{table.title} [{table.unit}]" if table.unit else table.title
-    header = [*table.rows, *([""] if ours else []), *_columns(table)]
+    header = [*map(heading, table.rows), *([""] if ours else []), *_columns(table)]
     printed = _printed(table)
     measured = {cell: measured_text(table, score) for cell, score in ours.items()}
-    gap = {c: f"{ours[c].mean - c.paper:+.{table.decimals}f}" for c in ours if c in printed}
+    gap = {cell: gap_text(table, cell, ours[cell]) for cell in ours if cell in printed}
     lines = []
     shown = (*table.cells, *(cell for cell in table.ours if cell in ours))
     for row, cells in by_row(shown, table.rows, table.columns).items():
@@ -67,8 +84,9 @@ def _paper_grid(comparison: Comparison) -> Grid:
                 lines.append([*row, *([kind] if ours else []), *spread])
     remarks = [f"[{i}] {note.text}" if note.at else note.text for i, note in numbered(table)]
     budget = _budget(comparison.paper.records)
-    remarks += [f"Ours: {', '.join([*budget, _LEGEND])}"] if ours else []
-    return Grid(title, header, lines, [*remarks, *_chance(table)])
+    remarks += [f"Ours: {', '.join([*budget, _legend(ours.values())])}"] if ours else []
+    labels = len(table.rows) + bool(ours)
+    return Grid(title, header, lines, [*remarks, *_chance(table)], labels)
 
 
 def _reduced_grid(table: Table, block: Block) -> Grid:
@@ -78,7 +96,28 @@ def _reduced_grid(table: Table, block: Block) -> Grid:
     measured = {cell: measured_text(table, score) for cell, score in block.scores.items()}
     found = by_row(block.scores, rows, table.columns)
     lines = [[*row, *_spread(table, cells, measured)] for row, cells in found.items()]
-    return Grid(title, [*rows, *_columns(table)], lines, [f"Ours: {_LEGEND}", *_chance(table)])
+    remarks = [f"Ours: {_legend(block.scores.values())}", *_chance(table)]
+    return Grid(title, [*map(heading, rows), *_columns(table)], lines, remarks, len(rows))
+
+
+def heading(column: str) -> str:
+    """What stands above a column of labels: the last part of the override it is named after."""
+    return column.rpartition(".")[2]
+
+
+def gap_text(table: Table, cell: Cell, score: Score) -> str:
+    """Ours less the paper's, with its sign; empty where it is not finite."""
+    gap = score.mean - cell.paper
+    return f"{gap:+z.{table.decimals}f}" if isfinite(gap) else ""
+
+
+def _legend(scores: Iterable[Score]) -> str:
+    """How to read scores of ours."""
+    scores = list(scores)
+    several = any(len(score.values) > 1 for score in scores)
+    value = "mean ± sample standard deviation over seeds" if several else "one seed each"
+    prompts = any(score.prompts for score in scores)
+    return f"{value}; in brackets {'seeds x prompts a score' if prompts else 'the number of seeds'}"
 
 
 def _chance(table: Table) -> list[str]:
@@ -159,4 +198,4 @@ def _human(value: float) -> str:
         for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
             if value >= size:
                 return f"{value / size:.1f}{letter}"
-    return f"{value:g}"
+    return f"{value:,g}"

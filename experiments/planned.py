@@ -9,6 +9,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.configured import configured
 from experiments.overrides import typed
 from experiments.record import Record, read_all
 from experiments.recorded import recorded
@@ -32,6 +33,7 @@ def planned(config: DictConfig) -> Record:
     return Record(
         **identity(config),
         settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
+        configuration=configured(tuple(typed(HydraConfig.get()))),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

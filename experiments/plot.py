@@ -7,7 +7,8 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from experiments.compare import Block, Comparison, Score
+from experiments.block import Block, Score
+from experiments.compare import Comparison
 from experiments.table import Cell, Table
 
 if TYPE_CHECKING:
@@ -46,15 +47,15 @@ def draw(comparison: Comparison, path: Path) -> None:
 
     table = comparison.table
     shown = panels(comparison)
-    figure = Figure(figsize=(max(6, 4 * len(shown)), 3.6), layout="constrained")
+    figure = Figure(figsize=(1.6 + max(5, 3.8 * len(shown)), 3.8), layout="constrained")
     colors = dict(zip(names(table, shown), cycle(COLORS), strict=False))
     grid = figure.subplots(1, len(shown), sharey=not table.by_machine, squeeze=False)
     for axes, panel in zip(grid[0], shown, strict=True):
         _draw_panel(axes, table, panel, colors)
-    figure.axes[0].set_ylabel(table.unit if table.by_machine else f"{table.value} ({table.unit})")
-    _legend(figure, outside=table.by_machine)
-    ours = f": ours at {_scales(_measured(comparison))}; dashed: the paper, other scale"
-    figure.suptitle(table.title + ("" if table.by_machine else ours))
+        if table.by_machine or axes is grid[0][0]:
+            axes.set_ylabel(axis(table))
+    _legend(figure, colors)
+    figure.suptitle("\n".join([table.title, *_key(comparison)]), fontsize="medium")
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
@@ -65,11 +66,22 @@ def panels(comparison: Comparison) -> list[Panel]:
 
 
 def names(table: Table, shown: Iterable[Panel]) -> list[str]:
-    """What has a line: what we measured; all of the paper's where these stand apart, or alone."""
-    ours = [name for panel in shown for scores in panel.ours for name in lines(table, scores)]
-    apart = table.by_machine or not ours
-    theirs = [name for panel in shown for name in lines(table, panel.printed)] if apart else []
-    return list(dict.fromkeys([*ours, *theirs]))
+    """What has a line: what we measured; all of the paper's, too, where these stand apart or alone.
+
+    Returns:
+        Labels of the last row column, in the table's order.
+    """
+    shown = list(shown)
+    drawn = {name for panel in shown for scores in panel.ours for name in lines(table, scores)}
+    if table.by_machine or not drawn:
+        drawn |= {name for panel in shown for name in lines(table, panel.printed)}
+    order = dict.fromkeys(cell.labels[table.rows[-1]] for cell in (*table.cells, *table.ours))
+    return [name for name in order if name in drawn]
+
+
+def axis(table: Table) -> str:
+    """What the scores are, with their unit."""
+    return f"{table.value} in %" if table.unit == "%" else table.unit
 
 
 def _measured(comparison: Comparison) -> list[Block]:
@@ -94,17 +106,27 @@ def _by_label(table: Table, blocks: list[Block]) -> list[Panel]:
 
 def _by_machine(table: Table, blocks: list[Block]) -> list[Panel]:
     ours = [
-        Panel(fill(f"ours: {block.scale}, {block.machine}", 46), [block.scores], {})
+        Panel(
+            fill(f"ours: {block.scale}, {_seeds([block])}, {block.machine}", 50), [block.scores], {}
+        )
         for block in blocks
     ]
     return [Panel("the paper: machine not stated", [], _printed(table.cells)), *ours]
 
 
 def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, str]) -> None:
+    order = list(colors)
     for ours in panel.ours:
-        for name, points in lines(table, ours).items():
-            x, y, spread = zip(*points, strict=True)
-            axes.errorbar(x, y, spread, color=colors[name], marker="o", ms=4, label=name, capsize=2)
+        drawn = lines(table, ours)
+        spreads = any(spread for points in drawn.values() for *_, spread in points)
+        for name, points in drawn.items():
+            # Spreads at one length would hide each other: each model a little aside.
+            aside = 2 ** (0.035 * (order.index(name) - (len(order) - 1) / 2)) if spreads else 1
+            places = [x * aside for x, *_ in points]
+            means = [y for _, y, _ in points]
+            ends = zip(*((y - spread, y + spread) for _, y, spread in points), strict=True)
+            axes.plot(places, means, color=colors[name], marker="o", ms=4, label=name)
+            axes.vlines(places, *ends, color=colors[name], lw=1, alpha=0.5)
     for name, points in lines(table, panel.printed).items():
         if name in colors:
             x, y, _ = zip(*points, strict=True)
@@ -112,9 +134,9 @@ def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, s
             axes.plot(x, y, color=colors[name], ls="--", lw=1, alpha=0.6, label=label)
     ticks = sorted({float(cell.labels[table.columns[0]]) for cell in table.cells})
     axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_title(panel.title, fontsize=8 if table.by_machine else "large")
-    axes.set_xlabel(table.columns[0])
+    axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
+    axes.set_title(panel.title, fontsize=8 if table.by_machine else "medium")
+    axes.set_xlabel(f"{table.columns[0]} in tokens")
     if table.unit == "%":
         axes.set_ylim(-4, 104)
     else:
@@ -135,17 +157,30 @@ def _printed(cells: Iterable[Cell]) -> dict[Cell, Score]:
     return {cell: Score((cell.paper,)) for cell in cells}
 
 
-def _legend(figure: "Figure", outside: bool) -> None:
-    """In the last panel; or beside all, where no panel has every line."""
-    if not outside:
-        figure.axes[-1].legend(fontsize=7, frameon=False)
-        return
+def _legend(figure: "Figure", order: Iterable[str]) -> None:
+    """Beside all panels, of which none need have every line."""
     found: dict[str, Any] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
-    figure.legend(found.values(), found, loc="outside right center", fontsize=7, frameon=False)
+    shown = [name for name in order if name in found]
+    handles = [found[name] for name in shown]
+    figure.legend(handles, shown, loc="outside right center", fontsize=8, frameon=False)
 
 
-def _scales(blocks: list[Block]) -> str:
-    return ", ".join(dict.fromkeys(block.scale or "paper's scale" for block in blocks))
+def _key(comparison: Comparison) -> list[str]:
+    """What solid and dashed lines are, where no panel says so."""
+    if comparison.table.by_machine:
+        return []
+    blocks = _measured(comparison)
+    scales = ", ".join(dict.fromkeys(block.scale or "that of the paper" for block in blocks))
+    apart = ", at another scale" if any(block.scale for block in blocks) else ""
+    spread = f"mean ± sample standard deviation of {_seeds(blocks)}"
+    return [f"solid: ours, scale {scales}, {spread}; dashed: the paper{apart}"]
+
+
+def _seeds(blocks: Iterable[Block]) -> str:
+    """How many seeds the scores of blocks are of."""
+    counts = {len(score.values) for block in blocks for score in block.scores.values()}
+    low, high = min(counts), max(counts)
+    return f"{low} to {high} seeds" if low < high else f"{low} seed{'s' if low > 1 else ''}"

@@ -12,6 +12,8 @@ PACKAGES = (
     *("datasets", "lm-eval", "transformers", "tokenizers", "numpy", "titans-pytorch"),
     *("flash-linear-attention", "triton"),
 )
+# What the trainer calls it, where that says little.
+_PRECISION = {"32-true": "float32"}
 # Each run leaves a record in the tree, and a report rewrites pages: neither changes a run.
 _HARMLESS = (":(exclude)experiments/records", ":(exclude)*.md")
 
@@ -73,11 +75,15 @@ def machine_name(facts: Mapping[str, object], packages: Mapping[str, str]) -> st
     parts = [
         facts.get("device") if facts.get("device") != "cpu" else "",
         facts.get("processor"),
-        *(f"{facts[count]} {count}" for count in ("cores", "threads") if count in facts),
-        facts.get("precision"),
+        *(_counted(facts[unit], unit) for unit in ("cores", "threads") if unit in facts),
+        _PRECISION.get(str(facts.get("precision")), facts.get("precision")),
         f"torch {packages['torch']}" if "torch" in packages else "",
     ]
     return ", ".join(str(part) for part in parts if part)
+
+
+def _counted(number: object, unit: str) -> str:
+    return f"{number} {unit[:-1] if number == 1 else unit}"
 
 
 def _git(folder: Path | str, *arguments: str) -> str:

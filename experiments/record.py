@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn, get_origin
 
 FINISHED, FAILED = "finished", "failed"
+# Records that were made before there were these fields keep their digests.
+LATER = ("configuration", "wandb")
 
 
 class RecordError(ValueError):
@@ -29,6 +31,8 @@ class Record:
         choices: Config group to option, e.g. `{"model": "mac", "task": "niah"}`.
         settings: Dotted override to value where it selects a cell of a table.
         overrides: The command line as typed.
+        configuration: Part of the run to the digest of its resolved settings, whatever was typed;
+            empty where a checkpoint of another command was scored, and in older records.
         seed: The seed of the run.
         scores: `"<dataset>/<metric>"` to number; accuracies in percent.
         counts: Flat numbers: `parameters`, `tokens`, `steps`, `prompts/<score>`.
@@ -56,6 +60,7 @@ class Record:
     status: str = FINISHED
     error: str = ""
     wandb: str = ""
+    configuration: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Replace what strict JSON cannot hold.
@@ -89,8 +94,7 @@ class Record:
 
     def _content(self) -> dict[str, Any]:
         content = asdict(self)
-        # Records that were made before there was this field keep their digests.
-        return content if self.wandb else {k: v for k, v in content.items() if k != "wandb"}
+        return {name: value for name, value in content.items() if value or name not in LATER}
 
     @property
     def file_name(self) -> str:
@@ -202,7 +206,7 @@ def _parse(content: Any) -> Record:
     known: dict[str, Any] = {
         item.name: get_origin(item.type) or item.type for item in fields(Record)
     }
-    if not isinstance(content, dict) or not {"digest", *known} == {"wandb", *content}:
+    if not isinstance(content, dict) or not {"digest", *known} == {*LATER, *content}:
         raise RecordError("not a record: its fields are not those of one")
     digest = content.pop("digest")
     for name, value in content.items():
@@ -212,9 +216,9 @@ def _parse(content: Any) -> Record:
     for name, number in (content["scores"] | content["counts"]).items():
         if not isinstance(number, int | float | None):
             raise RecordError(f"{name} is {number!r}, not a number")
-    choices = content["choices"]
-    if not all(isinstance(text, str) for text in (*choices.values(), *content["overrides"])):
-        raise RecordError("a choice or an override is no text")
+    texts = [*content["choices"].values(), *content.get("configuration", {}).values()]
+    if not all(isinstance(text, str) for text in (*texts, *content["overrides"])):
+        raise RecordError("a choice, a digest or an override is no text")
     if digest != _digest(content):
         raise RecordError("its digest does not match: the file was changed after it was written")
     return Record(**content)

@@ -1,46 +1,60 @@
-"""Whether a run is needless, because a record of it is there."""
+"""Whether a run of a sweep is needless, because a record of it is there."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from experiments.compare import SURROUNDINGS, recipe_changes, selection
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from experiments.block import selection
+from experiments.configured import configured
+from experiments.recipe import SURROUNDINGS, recipe_changes
 from experiments.record import FINISHED, Record
 from experiments.table import Table
-
-Identity = tuple[dict[str, str], frozenset[str]]
 
 
 def recorded(planned: Record, records: Iterable[Record], tables: Iterable[Table]) -> Record | None:
     """The last finished record that makes a planned run needless.
 
-    Either the record is of the same choices, overrides and seed; or the run is of a table's
+    Either the record is of the same choices, configuration and seed; or the run is of a table's
     recipe, and the record is one that the table would not ask for again.
 
     Args:
-        planned: the choices, settings, overrides and seed of a run that has not begun.
+        planned: the choices, settings, configuration and seed of a run that has not begun.
         records: what there is, oldest first.
         tables: whose recipes count.
     """
     finished = [r for r in records if r.status == FINISHED and r.seed == planned.seed]
     recipes = [table for table in tables if _by_recipe(table, planned)]
-    enough = [
+    enough = (
         record
-        for record in finished
-        if _identity(record) == _identity(planned)
-        or any(_fills(table, planned, record) for table in recipes)
-    ]
-    return enough[-1] if enough else None
+        for record in reversed(finished)
+        if any(_fills(table, planned, record) for table in recipes) or _same(planned, record)
+    )
+    return next(enough, None)
 
 
-def _identity(record: Record) -> Identity:
-    """The choices and the overrides that make another run; not where it happened."""
-    choices = {g: o for g, o in record.choices.items() if g not in SURROUNDINGS}
-    changed = (o for o in record.overrides if _key(o) not in record.choices)
-    return choices, frozenset(o for o in changed if _key(o).partition(".")[0] not in SURROUNDINGS)
+def _same(planned: Record, record: Record) -> bool:
+    """Whether both are one run; of older records, if conf/ has not changed since."""
+    if _choices(record) != _choices(planned):
+        return False
+    # Composing takes a third of a second, and a table's settings tell most runs apart.
+    known = record.settings.keys() & planned.settings.keys()
+    if any(record.settings[key] != planned.settings[key] for key in known):
+        return False
+    return (record.configuration or _today(record)) == planned.configuration
 
 
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0].partition("@")[0]
+def _choices(record: Record) -> dict[str, str]:
+    return {g: o for g, o in record.choices.items() if g not in SURROUNDINGS}
+
+
+def _today(record: Record) -> dict[str, str] | None:
+    """What the command of a record makes now; None where it can no longer be run."""
+    try:
+        return configured(tuple(record.overrides))
+    except (HydraException, OmegaConfBaseException):
+        return None
 
 
 def _by_recipe(table: Table, planned: Record) -> bool:
@@ -62,4 +76,17 @@ def _fills(table: Table, planned: Record, record: Record) -> bool:
         for cell in table.measurable
         if tuple(cell.run[key] for key in own) == selection(planned, own)
     ]
-    return bool(wanted) and all(set(cell.scores) <= set(record.scores) for cell in wanted)
+    there = bool(wanted) and all(set(cell.scores) <= set(record.scores) for cell in wanted)
+    return there and not _outdated(record)
+
+
+def _outdated(record: Record) -> bool:
+    """Whether conf/ now trains something else by the command of a record, if that is known."""
+    if not record.configuration:
+        return False
+    today = _today(record)
+    return today is None or _trained(today) != _trained(record.configuration)
+
+
+def _trained(configuration: dict[str, str]) -> dict[str, str]:
+    return {part: digest for part, digest in configuration.items() if part != "evaluations"}

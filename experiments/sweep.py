@@ -16,9 +16,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.checks import Halted
-from experiments.compare import SURROUNDINGS
 from experiments.folder import alone, exits
 from experiments.overrides import typed
+from experiments.recipe import SURROUNDINGS
 
 # The folder that the runs of a sweep share. Some are processes on other machines: all inherit it.
 SHARED = "TITANS_SWEEP"

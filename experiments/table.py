@@ -22,6 +22,8 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     ours            column -> labels of rows that we measure and the paper does not have
     by_machine      whether scores depend on the machine: runs of each stand apart, and the
                     paper's numbers, whose machine is not stated, beside none of them
+    by_tokens       whether runs of another number of training tokens stand apart: yes, unless the
+                    table's data sets are of unlike sizes
     picture         file name of a plot of the scores against the one, numeric column
     protocols       what another protocol is called -> what it changes of the keys above (its `run`
                     comes on top). Its runs stand in blocks of their own, beside no printed number
@@ -109,6 +111,7 @@ class Table:
     picture: str = ""
     ours: tuple[Cell, ...] = ()
     by_machine: bool = False
+    by_tokens: bool = True
     protocols: tuple["Table", ...] = ()
     chance: Mapping[str, float] = field(default_factory=dict)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import isfinite, sqrt
 from statistics import fmean
 
-from experiments.compare import Score
+from experiments.block import Score
 from experiments.record import Record
 from experiments.table import Cell, Table
 

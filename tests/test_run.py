@@ -155,6 +155,7 @@ def test_leaves_one_record(trained: Run) -> None:
     assert record.choices["task"] == "niah"
     assert record.choices["scale"] == "tiny"
     assert {"seed=3", f"task.steps={STEPS}"} <= set(record.overrides)
+    assert {"network", "data", "optimizer"} < record.configuration.keys()
     assert record.scores.keys() == {"niah_single_1/1024"}
     assert record.counts["steps"] == STEPS
     assert record.counts["prompts/niah_single_1/1024"] == 2
@@ -186,6 +187,7 @@ def test_scores_a_checkpoint_as_the_run_that_made_it(trained: Run, tmp_path: Pat
     assert done.record.status == FINISHED
     assert done.record.seed == 3
     assert "seed=3" in done.record.overrides
+    assert done.record.configuration == {}
     assert done.record.scores == trained.record.scores
     for name in ("steps", "tokens", "parameters"):
         assert done.record.counts[name] == trained.record.counts[name]

@@ -65,7 +65,7 @@ def test_what_the_hub_does_not_have_says_what_to_set(monkeypatch: pytest.MonkeyP
         raise ConnectionError("no such thing\nand much more")
 
     monkeypatch.setattr("data.fineweb.load_dataset", load)
-    with pytest.raises(FileNotFoundError, match=r"someone/some-text.*no such thing.*task\.corpus"):
+    with pytest.raises(FileNotFoundError, match=r"someone/some-text.*no such thing.*english"):
         list(documents().documents())
 
 

@@ -7,16 +7,15 @@ import hydra
 import pytest
 import torch
 from omegaconf import DictConfig
-from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._pytree import tree_leaves
 
 from titans.evals import Plan
+from titans.evals.plan import Living
 from titans.models import LanguageModel
 
 LENGTH = 256
-MACHINE = {"name": "some device", "teraflops": 100, "share": 0.5}
+MACHINE = {"name": "some device", "gigabytes": 1, "teraflops": 100, "share": 0.5}
 
 
 def made(compose: Callable[..., DictConfig], model: str) -> LanguageModel:
@@ -29,24 +28,22 @@ def plan(**settings: Any) -> Plan:
     return Plan(**{**given, "precision": "32-true", "machine": MACHINE, **settings})
 
 
-def size(tensors: Any) -> int:
-    return sum(x.numel() * x.element_size() for x in tensors if isinstance(x, Tensor))
-
-
 @pytest.mark.parametrize("model", ["lmm", "mac", "mag", "transformer", "samba"])
 def test_memory_is_what_a_sequence_keeps(compose: Callable[..., DictConfig], model: str) -> None:
     with FakeTensorMode():
         fake = made(compose, model)
     planned = plan().kept(fake)
 
-    network, seen = made(compose, model), {}
-    with saved_tensors_hooks(lambda x: seen.setdefault(x.data_ptr(), x), lambda x: x):
+    network = made(compose, model)
+    with Living() as living:
         hidden, state = network.hidden(torch.zeros(1, LENGTH, dtype=torch.long))
         logits = network.logits(hidden).float()
-        torch.nn.functional.cross_entropy(logits[0], torch.zeros(LENGTH, dtype=torch.long))
-    weights = {p.data_ptr() for p in network.parameters()}
-    kept = size(x for pointer, x in seen.items() if pointer not in weights)
-    assert planned.state == size(tree_leaves(state))
+        loss = torch.nn.functional.cross_entropy(logits[0], torch.zeros(LENGTH, dtype=torch.long))
+        states = sum(x.numel() * x.element_size() for x in tree_leaves(state))
+        del hidden, logits, state
+        kept = living.bytes()
+    assert loss.requires_grad
+    assert planned.state == states
     assert 0.9 * kept < planned.activations < 1.6 * kept
 
 
@@ -67,3 +64,20 @@ def test_half_precision_keeps_less(compose: Callable[..., DictConfig]) -> None:
         network = made(compose, "transformer")
     full, half = plan().kept(network), plan(precision="bf16-mixed").kept(network)
     assert half.activations < full.activations
+
+
+def test_segments_and_recomputation_keep_less(compose: Callable[..., DictConfig]) -> None:
+    with FakeTensorMode():
+        network = made(compose, "mac")
+    whole = plan().kept(network)
+    assert plan(tbptt=LENGTH // 4).kept(network).activations < 0.3 * whole.activations
+    assert plan(recompute=True).kept(network).activations < whole.activations
+
+
+def test_what_does_not_fit_is_said_with_the_mend(compose: Callable[..., DictConfig]) -> None:
+    with FakeTensorMode():
+        network = made(compose, "lmm")
+    assert "fit" not in "\n".join(plan().lines(network, accumulate=4))
+    said = "\n".join(plan(machine={**MACHINE, "gigabytes": 0.01}).lines(network, accumulate=4))
+    assert "does not fit" in said
+    assert "hardware.micro_batch" in said

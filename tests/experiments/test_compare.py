@@ -82,7 +82,7 @@ def test_seeds_are_pooled_to_mean_and_sample_deviation() -> None:
     (_, grid) = grids(table2(niah(90.0), niah(94.0, seed=1)))
     assert "92.0 ± 2.8 (2 x 24)" in grid.lines[0]
     assert "tiny" in grid.title
-    assert "1000 tokens" in grid.title
+    assert "1,000 tokens" in grid.title
 
 
 def test_the_newest_finished_record_of_a_seed_counts() -> None:
@@ -126,6 +126,12 @@ def test_ours_stands_under_theirs_with_the_difference() -> None:
         ["ours", "31.00 (1)"],
         ["difference", "+4.33"],
     ]
+
+
+def test_a_difference_of_nothing_has_no_minus() -> None:
+    comparison = compare(load(HERE / "table5_ablation"), [language("400m", ppl=25.669)])
+    (line,) = (x for x in grids(comparison)[0].lines if x[:2] == ["MAC", "difference"])
+    assert line[2] == "+0.00"
 
 
 @pytest.mark.parametrize(
@@ -210,8 +216,9 @@ def test_a_cell_is_missing_as_long_as_one_horizon_is() -> None:
 
 def test_another_horizon_is_no_run_of_the_table() -> None:
     records = [series(horizon, 0.4) for horizon in (*HORIZONS, 48)]
-    block = table3(*records).paper
-    assert len(block.records) == 4
+    comparison = table3(*records)
+    assert len(comparison.paper.records) == 4
+    assert not comparison.partial
 
 
 def test_a_broken_table_names_its_folder(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_machines_are_never_pooled() -> None:
     comparison = figure9(speed(), speed(seed=1, value=7.0), speed(machine=GPU, value=90.0))
     found = {block.machine: block.scores for block in comparison.reduced}
     assert sorted(found) == [
-        "AMD, 2 cores, 1 threads, torch 2",
+        "AMD, 2 cores, 1 thread, torch 2",
         "H100, Xeon, 8 cores, 8 threads, torch 2",
     ]
     means = {score.mean for scores in found.values() for score in scores.values()}
@@ -138,10 +138,14 @@ def test_counts_are_listed_in_words() -> None:
 @pytest.mark.parametrize(
     ("comparison", "panels"),
     [
-        (lambda: figure8(speed()), ["the paper: machine not stated", "ours: tiny, AMD, 2 cores"]),
+        (lambda: figure8(speed()), ["the paper: machine not stated", "ours: tiny, 1 seed, AMD, 2"]),
         (
             lambda: figure9(speed(PEER, value=None), speed("mac"), speed("mac", machine=GPU)),
-            ["the paper: machine not stated", "ours: tiny, AMD, 2", "ours: tiny, H100"],
+            [
+                "the paper: machine not stated",
+                "ours: tiny, 1 seed, AMD",
+                "ours: tiny, 1 seed, H100",
+            ],
         ),
     ],
     ids=["figure8", "figure9"],

@@ -1,5 +1,6 @@
 """Runs by another protocol stand apart, and beside none of the printed numbers."""
 
+from dataclasses import replace
 from math import isnan
 
 import pytest
@@ -53,10 +54,20 @@ def test_the_folds_of_a_seed_are_one_score() -> None:
     assert not any("84.0 ± 2.8" in text for line in paper.lines for text in line)
 
 
+def test_sets_of_unlike_sizes_stand_in_one_block() -> None:
+    few, many = folds(80.0), folds(84.0, seed=1)
+    found = [replace(it, counts={"tokens": 100}) for it in few]
+    found += [replace(it, counts={"tokens": 900}) for it in many]
+    (block,) = compared(*found).reduced
+    assert [score.values for score in block.scores.values()] == [(82.0, 86.0)]
+
+
 def test_a_fold_that_is_missing_leaves_no_score() -> None:
     comparison = compared(*folds(80.0)[1:])
     assert not comparison.reduced
-    assert not left_out(comparison)
+    (line,) = left_out(comparison)
+    assert line.startswith("Runs of a mean that lacks others, not shown (4): lmm ")
+    assert "task.fold=1 task.folds=5;" in line
 
 
 def test_the_benchmarks_own_parts_stand_apart_from_folds() -> None:

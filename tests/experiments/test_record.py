@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,10 +38,15 @@ def test_reads_back_what_was_written(record: Record, tmp_path: Path) -> None:
     assert path.name.startswith("20260102T030405Z-mac-niah-tiny-seed3-")
 
 
-def test_only_a_run_on_weights_and_biases_names_it(record: Record, tmp_path: Path) -> None:
-    there = replace(record, wandb="titans/1a2b3c4d")
+@pytest.mark.parametrize(
+    "later", [{"wandb": "titans/1a2b3c4d"}, {"configuration": {"network": "1a2b3c4d5e6f"}}]
+)
+def test_a_record_without_a_later_field_is_as_older_ones(
+    record: Record, later: dict[str, Any], tmp_path: Path
+) -> None:
+    there = replace(record, **later)
     assert Record.read(there.write(tmp_path)) == there
-    assert "wandb" not in json.loads(record.write(tmp_path).read_text())
+    assert not later.keys() & json.loads(record.write(tmp_path).read_text())
     assert len({there.digest, record.digest}) == 2
 
 

@@ -1,11 +1,15 @@
 """Which runs of a sweep are needless: those that a table would not ask for again, no others."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 
+import hydra
 import pytest
 import yaml
 
 from experiments.compare import compare
+from experiments.configured import configured
 from experiments.record import FAILED, Record
 from experiments.recorded import recorded
 from experiments.table import CONF, HERE, load
@@ -18,8 +22,14 @@ SCORES = {
 TABLE = load(HERE / "table2_niah")
 
 
+@pytest.fixture(autouse=True)
+def conf() -> Iterator[None]:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
 def niah(*overrides: str, seed: int = 0, **fields: object) -> Record:
-    """A run as `run.py` plans and records it."""
+    """A run as it was recorded before records had a configuration."""
     typed = dict(o.split("=") for o in overrides)
     given = {k: v for k, v in typed.items() if k in ("model", "experiment", "hardware", "logger")}
     defaults = {"model": "mac", "task": "niah", "scale": "tiny", "hardware": "auto"}
@@ -28,13 +38,19 @@ def niah(*overrides: str, seed: int = 0, **fields: object) -> Record:
     return Record(**(content | fields))  # type: ignore[arg-type]
 
 
-PLAN = niah("experiment=table2", "model=lmm")
+def plan(*overrides: str, seed: int = 0) -> Record:
+    """A run as `run.py` plans and records it."""
+    record = niah(*overrides, seed=seed)
+    return replace(record, configuration=configured(tuple(record.overrides)))
+
+
+RECIPE = ("experiment=table2", "model=lmm")
 
 
 @pytest.mark.parametrize(
     "record",
     [
-        PLAN,
+        niah(*RECIPE),
         niah("model=lmm"),
         niah("model=lmm", "hardware=cpu", "hardware.threads=1", "logger=none"),
         niah("model=lmm", "task.prompts={niah_single_1:20}"),
@@ -42,7 +58,7 @@ PLAN = niah("experiment=table2", "model=lmm")
     ids=lambda record: " ".join(record.overrides),
 )
 def test_a_record_that_fills_the_cells_is_enough(record: Record) -> None:
-    assert recorded(PLAN, [niah("model=mac"), record], [TABLE]) is record
+    assert recorded(plan(*RECIPE), [niah("model=mac"), record], [TABLE]) is record
 
 
 @pytest.mark.parametrize(
@@ -58,21 +74,48 @@ def test_a_record_that_fills_the_cells_is_enough(record: Record) -> None:
     ids=lambda record: " ".join(record.overrides),
 )
 def test_another_record_is_not(record: Record) -> None:
-    assert recorded(PLAN, [record], [TABLE]) is None
+    assert recorded(plan(*RECIPE), [record], [TABLE]) is None
 
 
 def test_what_is_asked_for_beside_the_recipe_is_run() -> None:
-    records = [niah("experiment=table2", "model=lmm")]
+    records = [plan(*RECIPE)]
     for asked in ("task.lengths=[131072]", "task.prompts={niah_single_1:9}", "task.steps=5"):
-        assert recorded(niah("experiment=table2", "model=lmm", asked), records, [TABLE]) is None
+        assert recorded(plan(*RECIPE, asked), records, [TABLE]) is None
 
 
-def test_without_a_recipe_the_same_run_is_needless() -> None:
-    changed = niah("model=lmm", "task.steps=5", "hardware.threads=1")
-    assert recorded(niah("task.steps=5", "model=lmm"), [changed], [TABLE]) is changed
-    assert recorded(niah("task.steps=6", "model=lmm"), [changed], [TABLE]) is None
-    # The prompts of the recipe are more than those of the task.
-    assert recorded(niah("model=lmm"), [niah("experiment=table2", "model=lmm")], [TABLE]) is None
+@pytest.mark.parametrize("write", [niah, plan], ids=["older", "new"])
+@pytest.mark.parametrize(
+    ("typed", "recorded_as"),
+    [
+        ("scale.lr=2e-3", "scale.lr=0.002"),
+        ("scale.lr=0.004", "logger=none"),
+        ("scale=tiny", "hardware.threads=1"),
+        ("optimizer.lr=0.002", "scale.lr=2e-3"),
+        ("task.needles.niah_single_3=0", "task.needles={niah_single_3: 0.0}"),
+    ],
+)
+def test_two_spellings_of_a_run_are_one(
+    typed: str, recorded_as: str, write: Callable[..., Record]
+) -> None:
+    record = write("task.steps=5", "model=lmm", recorded_as)
+    assert recorded(plan("model=lmm", typed, "task.steps=5"), [record], [TABLE]) is record
+    assert recorded(plan("model=lmm", typed, "task.steps=6"), [record], [TABLE]) is None
+
+
+def test_without_a_recipe_its_prompts_are_another_run() -> None:
+    assert recorded(plan("model=lmm"), [plan(*RECIPE)], [TABLE]) is None
+
+
+@pytest.mark.parametrize("typed", [RECIPE, ("model=lmm",)], ids=" ".join)
+def test_a_run_is_needed_where_conf_has_changed_since(typed: tuple[str, ...]) -> None:
+    there = plan(*typed)
+    assert recorded(plan(*typed), [there], [TABLE]) is there
+    before = replace(there, configuration={**there.configuration, "optimizer": "another rate"})
+    assert recorded(plan(*typed), [before], [TABLE]) is None
+
+
+def test_a_record_whose_command_is_no_longer_known_is_none_of_ours() -> None:
+    assert recorded(plan("model=lmm"), [niah("model=lmm", "task.gone=1")], [TABLE]) is None
 
 
 def test_a_sweep_runs_what_the_table_says_is_missing() -> None:
@@ -80,10 +123,10 @@ def test_a_sweep_runs_what_the_table_says_is_missing() -> None:
     swept = yaml.safe_load((CONF / "experiment/table2.yaml").read_text())["hydra"]["sweeper"]
     models, seeds = (str(swept["params"][key]).split(",") for key in ("model", "seed"))
     plans = {
-        (model, seed): niah("experiment=table2", f"model={model}", seed=int(seed))
+        (model, seed): plan("experiment=table2", f"model={model}", seed=int(seed))
         for model, seed in product(models, seeds)
     }
-    left = {key for key, plan in plans.items() if not recorded(plan, records, [TABLE])}
+    left = {key for key, it in plans.items() if not recorded(it, records, [TABLE])}
     assert plans.keys() - left == {("lmm", "0"), ("mac", "0"), ("ttt", "1")}
     # One seed fills a cell of the table; a sweep is there for all of its seeds.
     missing = {f"python run.py model={model} task=niah scale=tiny seed=0" for model, seed in left

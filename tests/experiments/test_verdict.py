@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from experiments.compare import Score, compare
+from experiments.block import Score
+from experiments.compare import compare
 from experiments.record import Record
 from experiments.table import HERE, Cell, Table, load
 from experiments.verdict import uncertainty, verdict

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tests import tensors
 from tests.tensors import assert_same
 from titans.memory import MemoryState, memorize, memorize_reference
 
@@ -62,14 +63,7 @@ def call(function: Memorize, case: Case, **more: Any) -> dict[str, Tensor]:
 
 def differentiate(function: Memorize, case: Case, **more: Any) -> dict[str, Tensor]:
     """As `call`, and the gradient of a random projection of all results to every argument."""
-    leaves = {name: x.clone().requires_grad_() for name, x in case.items()}
-    results = call(function, leaves, **more)
-    generator = torch.Generator().manual_seed(1)
-    normal = partial(torch.randn, generator=generator, dtype=torch.float64)
-    loss = sum((x * normal(x.shape).to(x.dtype)).sum() for x in results.values())
-    gradients = torch.autograd.grad(loss, leaves.values(), materialize_grads=True)
-    named = {f"gradient of {name}": g for name, g in zip(leaves, gradients, strict=True)}
-    return {name: x.detach() for name, x in (results | named).items()}
+    return tensors.differentiate(lambda **leaves: call(function, leaves, **more), case)
 
 
 def assert_true(case: Case, **more: Any) -> None:

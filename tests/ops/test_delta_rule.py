@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests import tensors
 from tests.tensors import assert_same
 from titans.ops.delta_rule import chunked, delta_rule, recurrent
 
@@ -44,18 +45,9 @@ def make(
 
 
 def differentiate(rule: Rule, case: Case, **more: Any) -> dict[str, Tensor]:
-    """Outputs, the last state, and the gradient of a random projection of both."""
-    leaves = {name: x.clone().requires_grad_() for name, x in case.items()}
-    results = rule(**leaves, **more)
-    generator = torch.Generator().manual_seed(1)
-    loss = sum(
-        (x * torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x.dtype)).sum()
-        for x in results
+    return tensors.differentiate(
+        lambda **leaves: dict(zip(("outputs", "end"), rule(**leaves, **more), strict=True)), case
     )
-    gradients = torch.autograd.grad(loss, leaves.values(), materialize_grads=True)
-    named = dict(zip(("outputs", "end"), results, strict=True))
-    named |= {f"gradient of {name}": g for name, g in zip(leaves, gradients, strict=True)}
-    return {name: x.detach() for name, x in named.items()}
 
 
 def assert_true(case: Case, **more: Any) -> None:

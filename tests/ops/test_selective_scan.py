@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests import tensors
 from tests.tensors import assert_same
-from titans.ops.diagonal_recurrence import LANE
 from titans.ops.selective_scan import chunked, recurrent
 
 BATCH, CHANNELS, STATE = 2, 5, 3
@@ -33,14 +33,9 @@ def make(time: int = 70, *, strength: float = 1.0, dtype: torch.dtype = torch.fl
 
 
 def differentiate(scan: Scan, case: dict[str, Tensor], **more: Any) -> dict[str, Tensor]:
-    """Outputs, last state, and the gradient of a random projection of both to every argument."""
-    leaves = {name: x.clone().requires_grad_() for name, x in case.items()}
-    outputs, state = scan(**leaves, **more)
-    normal = partial(torch.randn, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    loss = sum((z * normal(z.shape).to(z.dtype)).sum() for z in (outputs, state))
-    gradients = torch.autograd.grad(loss, leaves.values(), materialize_grads=True)
-    found = dict(zip(leaves, gradients, strict=True)) | {"outputs": outputs, "last": state}
-    return {name: x.detach() for name, x in found.items()}
+    return tensors.differentiate(
+        lambda **leaves: dict(zip(("outputs", "last"), scan(**leaves, **more), strict=True)), case
+    )
 
 
 def test_the_recurrence_is_the_equations() -> None:
@@ -57,11 +52,11 @@ def test_the_recurrence_is_the_equations() -> None:
             torch.testing.assert_close(last[b, c], h)
 
 
-@pytest.mark.parametrize("chunk_size", [LANE, 3 * LANE, 128])
-@pytest.mark.parametrize("time", [0, 1, LANE - 1, LANE, LANE + 1, 70, 3 * LANE])
-def test_chunks_equal_the_recurrence(time: int, chunk_size: int) -> None:
+@pytest.mark.parametrize(("chunk_size", "lanes"), [(16, 1), (4, 5), (128, 2), (32, None)])
+@pytest.mark.parametrize("time", [0, 1, 15, 16, 17, 70])
+def test_lanes_equal_the_recurrence(time: int, chunk_size: int, lanes: int | None) -> None:
     case = make(time)
-    found = differentiate(chunked, case, chunk_size=chunk_size)
+    found = differentiate(chunked, case, chunk_size=chunk_size, lanes=lanes)
     assert_same(found, differentiate(recurrent, case), 1e-10)
 
 
@@ -96,26 +91,12 @@ def test_states_are_precise_under_autocast(scan: Scan) -> None:
     torch.testing.assert_close(outputs, expected.bfloat16(), atol=1e-2, rtol=1e-2)
 
 
-def test_no_more_than_a_chunk_is_ever_held() -> None:
-    largest = 0
+@pytest.mark.parametrize("wrong", [{"chunk_size": 0}, {"lanes": 0}])
+def test_no_lane_and_no_token_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="1 or more"):
+        chunked(**make(), **wrong)
 
-    class Watch(torch.overrides.TorchFunctionMode):
-        def __torch_function__(
-            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            nonlocal largest
-            result = function(*args, **(kwargs or {}))
-            if isinstance(result, Tensor):
-                largest = max(largest, result.untyped_storage().nbytes() // result.itemsize)
-            return result
 
-    case = make(10 * LANE)
-    with Watch():
-        _, state = chunked(**case, chunk_size=LANE)
-    assert largest < 10 * BATCH * LANE * CHANNELS * STATE
+def test_the_last_state_does_not_keep_the_others() -> None:
+    _, state = chunked(**make(160), lanes=5)
     assert state.untyped_storage().nbytes() == state.nbytes
-
-
-def test_a_chunk_of_no_whole_lanes_is_refused() -> None:
-    with pytest.raises(ValueError, match="multiple"):
-        chunked(**make(), chunk_size=LANE + 1)

@@ -3,6 +3,7 @@
 from titans.evals.babilong import Babilong
 from titans.evals.classification import Classification
 from titans.evals.commonsense import CommonSense
+from titans.evals.context import ContextPerplexity
 from titans.evals.forecast_error import ForecastError
 from titans.evals.generate import generate
 from titans.evals.needle import Needle
@@ -17,6 +18,7 @@ __all__ = [
     "Babilong",
     "Classification",
     "CommonSense",
+    "ContextPerplexity",
     "ForecastError",
     "NGram",
     "Needle",

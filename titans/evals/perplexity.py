@@ -123,12 +123,26 @@ def document_losses(
     for row, document in zip(padded, documents, strict=True):
         row[1 : len(document) + 1] = document
     lengths = torch.tensor([len(document) for document in documents], device=device)
-    losses, state = torch.zeros(len(documents), dtype=torch.float64, device=device), None
-    for start in range(0, longest, piece):
-        tokens = torch.from_numpy(padded[:, start : min(start + piece, longest) + 1]).to(device)
-        hidden, state = network.hidden(tokens[:, :-1], state)
-        real = torch.arange(start, start + hidden.shape[1], device=device) < lengths[:, None]
-        logits = network.logits(hidden).float()
-        loss = F.cross_entropy(logits.mT, tokens[:, 1:], reduction="none")
+    losses, start = torch.zeros(len(documents), dtype=torch.float64, device=device), 0
+    for loss in losses_of_pieces(network, padded, piece):
+        real = torch.arange(start, start + loss.shape[1], device=device) < lengths[:, None]
         losses += torch.where(real, loss, 0.0).sum(1, dtype=torch.float64)
+        start += loss.shape[1]
     return losses
+
+
+def losses_of_pieces(network: LanguageModel, tokens: Any, piece: int) -> Iterator[Tensor]:
+    """Loss (nats) of each token but the first, `[rows, piece]` at a time, the state carried on.
+
+    Args:
+        network: the model.
+        tokens: `[rows, time + 1]`, an array.
+        piece: tokens read at a time.
+    """
+    device, state = next(network.parameters()).device, None
+    time = tokens.shape[1] - 1
+    for start in range(0, time, piece):
+        part = torch.from_numpy(tokens[:, start : min(start + piece, time) + 1].copy()).to(device)
+        hidden, state = network.hidden(part[:, :-1], state)
+        logits = network.logits(hidden).float()
+        yield F.cross_entropy(logits.mT, part[:, 1:], reduction="none")

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from titans.models import LanguageModel
@@ -33,8 +34,10 @@ class Plan:
         batch: sequences that a device goes through at once, at most.
         precision: as the trainer calls it.
         devices: how many.
-        machine: `name` of a device, its peak in `teraflops`, and the `share` of that which is
-            reached: assumed, not measured.
+        machine: `name` of a device, its memory in `gigabytes`, its peak in `teraflops`, and the
+            `share` of that which is reached: assumed, not measured.
+        tbptt: tokens of a segment of truncated back-propagation; None for whole sequences.
+        recompute: whether each block is computed again for its gradient.
     """
 
     def __init__(
@@ -47,9 +50,12 @@ class Plan:
         precision: str,
         devices: int | str,
         machine: dict[str, Any],
+        tbptt: int | None = None,
+        recompute: bool = False,
     ) -> None:
         self.length, self.step_tokens, self.steps = length, step_tokens, steps
-        self.batch, self.machine = batch, machine
+        self.batch, self.machine, self.recompute = batch, machine, recompute
+        self.segment = min(tbptt or length, length)
         self.half = str(precision).startswith(("bf16", "16"))
         self.devices = devices if isinstance(devices, int) and devices > 0 else 1
 
@@ -66,6 +72,8 @@ class Plan:
         batch = self.step_tokens // self.length // accumulate // self.devices
         kept = self.kept(network)
         flops = flops_per_token(network, self.length)
+        again = 4 / 3 if self.recompute else 1
+        held = TRAINED * parameters + batch * (kept.activations + kept.state)
         rate = self.devices * self.machine["teraflops"] * 1e12 * self.machine["share"]
         yield f"parameters   {parameters:,} ({embedding:,} of them the embedding)"
         yield f"tokens       {tokens:,}"
@@ -79,10 +87,17 @@ class Plan:
         yield f"activations  {_size(batch * kept.activations)} a batch"
         yield f"operations   {flops:.3g} a token, {flops * tokens:.3g} in all"
         yield (
-            f"time         {_time(flops * tokens / rate)} on {self.devices} x "
+            f"time         {_time(again * flops * tokens / rate)} on {self.devices} x "
             f"{self.machine['name']}, if {self.machine['share']:.0%} of "
             f"{self.machine['teraflops']} TFLOP/s are reached (assumed, not measured)"
         )
+        if held > self.machine["gigabytes"] * 1e9:
+            yield (
+                f"It does not fit: together {_size(held)} on a device of "
+                f"{self.machine['gigabytes']} GB. Set a smaller hardware.micro_batch, "
+                "hardware.activation_checkpointing=true, task.tbptt to the tokens of a segment, or "
+                "hardware=fsdp, which divides the weights"
+            )
 
     def kept(self, network: LanguageModel) -> Kept:
         """Bytes of the state after one sequence, and of what its gradient keeps.
@@ -90,34 +105,58 @@ class Plan:
         One block of each kind is gone through with tensors that hold no numbers; the others of its
         kind are as large. Of the output the logits are kept, and their softmax in float32.
         """
-        sizes = [(self.kept_by(blocks[0]), len(blocks)) for blocks in kinds(network).values()]
-        return Kept(
-            sum(size.state * count for size, count in sizes),
-            sum(size.activations * count for size, count in sizes) + self.output(network),
-        )
+        groups = list(kinds(network).values())
+        sizes = [(self.kept_by(blocks[0]), len(blocks)) for blocks in groups]
+        activations = sum(size.activations * count for size, count in sizes)
+        if self.recompute:
+            inputs = 4 * self.segment * network.backbone.dim * sum(map(len, groups))
+            activations = inputs + max(size.activations for size, _ in sizes)
+        state = sum(size.state * count for size, count in sizes)
+        return Kept(state, activations + self.output(network))
 
     def output(self, network: LanguageModel) -> int:
-        """Bytes of a sequence's logits, and of their softmax in float32."""
-        return self.length * network.embedding.num_embeddings * (12 if not self.half else 10)
+        """Bytes of a segment's logits, and of their softmax in float32."""
+        return self.segment * network.embedding.num_embeddings * (12 if not self.half else 10)
 
     def kept_by(self, block: Any) -> Kept:
         """Bytes of a block's state after one sequence, and of what its gradient keeps."""
-        seen: dict[int, Tensor] = {}
+        one, two = (self._held(block, sequences) for sequences in (1, 2))
+        # What does not grow with the batch, as weights in half precision, is no sequence's.
+        return Kept(two.state - one.state, two.activations - one.activations)
 
-        def keep(x: Tensor) -> Tensor:
-            seen[id(x.untyped_storage())] = x
-            return x
-
-        weights = {id(p.untyped_storage()) for p in block.parameters()}
+    def _held(self, block: Any, sequences: int) -> Kept:
         mode = next(block.parameters()).fake_mode
         assert isinstance(mode, FakeTensorMode)
-        with mode, torch.autocast("cpu", torch.bfloat16, enabled=self.half):
-            x = torch.zeros(1, self.length, block.mixer_norm.weight.shape[0], requires_grad=True)
-            with saved_tensors_hooks(keep, lambda x: x):
-                _, state = block(x)
-        activations = (x for storage, x in seen.items() if storage not in weights)
-        states = (leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))
-        return Kept(sum(map(_bytes, states)), sum(map(_bytes, activations)))
+        with mode, Living() as living, torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            shape = sequences, self.segment, block.mixer_norm.weight.shape[0]
+            y, state = block(torch.zeros(shape, requires_grad=True))
+            states = sum(_bytes(x) for x in tree_leaves(state) if isinstance(x, Tensor))
+            # The output is the input of the next block, which counts it.
+            gradient = y.grad_fn
+            del y, state
+            activations = living.bytes()
+            del gradient
+        return Kept(states, activations)
+
+
+class Living(TorchDispatchMode):
+    """Tells what is alive of the memory that was taken since it was entered."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.taken: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        found = function(*args, **(kwargs or {}))
+        for storage in (x.untyped_storage() for x in tree_leaves(found) if isinstance(x, Tensor)):
+            self.taken[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
+        return found
+
+    def bytes(self) -> int:
+        """Of all that something still refers to."""
+        return sum(size for reference, size in self.taken.values() if not reference.expired())
 
 
 def kinds(network: LanguageModel) -> dict[type, list[Any]]:

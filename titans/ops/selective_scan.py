@@ -10,9 +10,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from titans.ops.diagonal_recurrence import LANE, diagonal_recurrence
+from titans.ops.selective_scan_lanes import scan_lanes
+
+CACHED, WIDE = 2**16, 2**22
+"""Numbers that the states of all lanes should have: what a processor caches, what a GPU needs."""
+SHORT = 16
+"""Tokens that a lane should have at least."""
 
 Channels = Float[Tensor, "batch time channels"]
 Directions = Float[Tensor, "batch time state"]
@@ -63,40 +67,35 @@ def chunked(
     D: Float[Tensor, " channels"],
     state: State | None = None,
     *,
-    chunk_size: int = 128,
+    chunk_size: int = 32,
+    lanes: int | None = None,
 ) -> tuple[Channels, State]:
-    """As `recurrent`, a chunk at a time.
+    """As `recurrent`, over several lanes of the sequence side by side.
 
-    The states of one chunk, `[batch, chunk_size, channels, state]`, are the largest tensor there
-    ever is: what is kept for the backward pass is the state before each chunk.
+    `chunk_size` tokens of a lane lie between two states that are kept for the backward pass. A
+    sequence is cut into `lanes`; None for as many as keep the device busy.
 
     Raises:
-        ValueError: `chunk_size` is not a multiple of `LANE`.
+        ValueError: `chunk_size` or `lanes` is below 1.
     """
-    if chunk_size < 1 or chunk_size % LANE:
-        raise ValueError(f"a chunk of {chunk_size} tokens: set a multiple of {LANE}")
-    time = x.shape[1]
-    if time < LANE:
-        return recurrent(x, dt, A, B, C, D, state)
+    batch, time, channels = x.shape
+    if lanes is None:
+        wide = (WIDE if x.is_cuda else CACHED) // max(batch * A.numel(), 1)
+        lanes = max(1, min(wide, time // SHORT))
+    if min(chunk_size, lanes) < 1:
+        raise ValueError(f"chunk_size={chunk_size}, lanes={lanes}: set both to 1 or more")
     with torch.autocast(x.device.type, enabled=False):
         h = _start(x, A, state)
-        # A token with dt = 0 writes nothing and forgets nothing.
-        padded = [F.pad(z.to(h.dtype), (0, 0, 0, -time % LANE)) for z in (x, dt, B, C)]
-        outputs = []
-        for pieces in zip(*(z.split(chunk_size, dim=1) for z in padded), strict=True):
-            y, h = checkpoint(_chunk, *pieces, A, h, use_reentrant=False, preserve_rng_state=False)
-            outputs.append(y)
-        return (torch.cat(outputs, dim=1)[:, :time] + D * padded[0][:, :time]).to(x.dtype), h
+        inputs, dt, B, C = (z.to(h.dtype) for z in (x, dt, B, C))
 
+        def cut(z: Tensor) -> Tensor:
+            # A token with dt = 0 writes nothing and forgets nothing.
+            z = F.pad(z, (0, 0, 0, -time % lanes)).unflatten(1, (lanes, -1))
+            return z.flatten(0, 1).transpose(0, 1).contiguous()
 
-def _chunk(
-    x: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, state: Tensor
-) -> tuple[Tensor, Tensor]:
-    """`C_t h_t` of a chunk, and its last state."""
-    written = (dt * x)[..., None] * B[:, :, None]
-    states = diagonal_recurrence(torch.exp(dt[..., None] * A), written, state)
-    # A copy, so that the states of the whole chunk are not kept with the last one.
-    return (states @ C[..., None]).squeeze(-1), states[:, -1].clone()
+        y, h = scan_lanes(cut(dt * inputs), cut(dt), A, cut(B), cut(C), h, chunk_size)
+        y = y.transpose(0, 1).reshape(batch, -1, channels)[:, :time]
+        return (y + D * inputs).to(x.dtype), h
 
 
 def _start(x: Tensor, A: Tensor, state: Tensor | None) -> Tensor:

@@ -1,0 +1,51 @@
+"""What a command makes, however it is typed: a digest of each part's resolved settings."""
+
+import hashlib
+import json
+from functools import lru_cache
+from typing import Any
+
+import hydra
+from omegaconf import OmegaConf
+
+from experiments.recipe import SURROUNDINGS
+
+PARTS = ("network", "objective", "data", "evaluations", "gradient_clip")
+
+
+@lru_cache
+def configured(overrides: tuple[str, ...]) -> dict[str, str]:
+    """Composes overrides with what conf/ says now; where the run happens and its seed aside.
+
+    Returns:
+        Part -> digest of its settings: those of the task, `optimizer` and `search`.
+
+    Raises:
+        HydraException, OmegaConfBaseException: conf/ does not know such a run.
+    """
+    # A checkpoint that is scored has its overrides before those of the command: the last counts.
+    own = {key(o): o for o in overrides if key(o).partition(".")[0] not in SURROUNDINGS}
+    config = hydra.compose("run", list(own.values()))
+    config.output_dir = ""
+    parts = {part: config.task.get(part) for part in PARTS}
+    parts |= {"optimizer": config.optimizer, "search": config.search}
+    return {name: _digest(part) for name, part in parts.items()}
+
+
+def key(override: str) -> str:
+    """What an override is of: `scale.lr` for `scale.lr=0.002`, `model` for `model@x=mac`."""
+    return override.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def _digest(part: Any) -> str:
+    plain = OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
+    return hashlib.sha256(json.dumps(_canonical(plain), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _canonical(value: Any) -> Any:
+    """Keys as text, and 1.0 as 1."""
+    if isinstance(value, dict):
+        return {str(name): _canonical(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,24 @@
+"""What of a command makes it another recipe than a table's, and what only says where it runs."""
+
+from experiments.record import Record
+from experiments.table import Table
+
+# Where a run happens and what it leaves behind; `hardware` changes speed, not the mathematics.
+SURROUNDINGS = frozenset(
+    {"seed", "hardware", "logger", "hydra", "output_dir", "records", "name", "resume", "rerun"}
+    | {"checkpoint_every", "evaluate_only"}
+)
+
+
+def recipe_changes(table: Table, record: Record) -> list[str]:
+    """The overrides of a record that make it another recipe than the table's."""
+    return [override for override in record.overrides if not _harmless(table, override)]
+
+
+def _harmless(table: Table, override: str) -> bool:
+    key, _, value = override.lstrip("+~").partition("=")
+    if key == "experiment":
+        return value in {table.name, *table.recipes}
+    allowed = {"model", "task", "scale", *table.selects, *table.average_over}
+    neutral = any(key == name or key.startswith(f"{name}.") for name in table.neutral)
+    return key in allowed or neutral or key.partition(".")[0] in SURROUNDINGS
