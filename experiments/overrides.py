@@ -45,13 +45,13 @@ def typed(hydra: Any) -> list[str]:
 
 
 def check_options(task: DictConfig) -> None:
-    """Compares the settings of a task with what its `options` allow, setting -> values.
+    """Compares the settings of a task with what its `options` allow, setting -> list of values.
 
     Raises:
         ValueError: a setting has another value.
     """
-    for key, known in task.get("options", {}).items():
-        if task[key] not in known:
+    for key, known in (task.get("options") or {}).items():
+        if isinstance(known, ListConfig) and task[key] not in known:
             listed = ", ".join(map(str, known))
             raise ValueError(f"task.{key} is {task[key]!r}, and should be one of {listed}")
 

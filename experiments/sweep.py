@@ -92,9 +92,8 @@ def check_slurm(config: DictConfig) -> None:
     Raises:
         Halted: there is no Slurm here, or no partition is named.
     """
-    if not OmegaConf.select(config, "hydra.launcher._target_", default="").endswith(
-        "SlurmLauncher"
-    ):
+    launcher = OmegaConf.select(config, "hydra.launcher._target_", default="")
+    if not launcher.endswith("SlurmLauncher"):
         return
     if shutil.which("srun") is None:
         raise Halted(

@@ -2,15 +2,18 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from experiments.checks import Halted
 from experiments.record import FINISHED, Record
-from experiments.sweep import name
+from experiments.sweep import check_slurm, name
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -127,6 +130,17 @@ def test_the_same_command_is_the_same_sweep() -> None:
     assert name(typed) == name(["task.steps=5", "experiment=table2", "logger=none"])
     assert name(typed).startswith("table2-")
     assert name(typed) != name(["experiment=table2"])
+
+
+@pytest.mark.fault("Slurm chosen where it is not", "refused before anything is computed")
+@pytest.mark.parametrize(("place", "said"), [(None, "no srun"), ("/bin/srun", "partition=NAME")])
+def test_slurm_is_refused_where_it_would_fail(
+    place: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: place)
+    launcher = {"_target_": "some.SlurmLauncher", "partition": "???"}
+    with pytest.raises(Halted, match=said):
+        check_slurm(OmegaConf.create({"hydra": {"launcher": launcher}}))
 
 
 @pytest.mark.slow

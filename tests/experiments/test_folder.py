@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from omegaconf import OmegaConf
 
 from experiments.checks import Halted, check_writable
 from experiments.folder import RANKS, Folder, alone
-from experiments.sweep import Sweep, check_slurm
+from experiments.sweep import Sweep
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -98,17 +97,6 @@ def test_the_same_sweep_is_refused_and_the_other_keeps_its_failures(
     assert refused.value.code == 2
     assert "Another run writes to" in capsys.readouterr().err
     assert (place / "failed").is_dir()
-
-
-@pytest.mark.fault("Slurm chosen where it is not", "refused before anything is computed")
-@pytest.mark.parametrize(("place", "said"), [(None, "no srun"), ("/bin/srun", "partition=NAME")])
-def test_slurm_is_refused_where_it_would_fail(
-    place: str | None, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: place)
-    launcher = {"_target_": "some.SlurmLauncher", "partition": "???"}
-    with pytest.raises(Halted, match=said):
-        check_slurm(OmegaConf.create({"hydra": {"launcher": launcher}}))
 
 
 @pytest.mark.fault("an output folder that takes nothing", "refused before anything is computed")
