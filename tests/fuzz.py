@@ -109,11 +109,18 @@ def within(seconds: float) -> Iterator[None]:
         raise LateError
 
     signal.signal(signal.SIGPROF, end)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+    # Again and again, since Python drops what is raised while an object is deleted.
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def dropped(error: Any) -> None:
+    """What Python says of an error that it dropped; of ours, nothing."""
+    if error.exc_type is not LateError:
+        sys.__unraisablehook__(error)
 
 
 def main() -> None:
@@ -133,6 +140,7 @@ def main() -> None:
     )
     # What is larger than that is refused as it would be by a machine.
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    sys.unraisablehook = dropped
     # What takes seconds to import is not a command's time.
     import_generator()
     importlib.import_module("titans.evals.harness")
