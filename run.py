@@ -5,7 +5,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -225,16 +225,17 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
     try:
         record = train(config, record, task, data, trainer)
         task.to(trainer.strategy.root_device)
-        for evaluation in filter(None, evaluations.values()):
-            for name, value, counts in evaluation(task):
-                record = replace(
-                    record,
-                    scores=record.scores | {name: round(value, 4)},
-                    counts=record.counts | {f"{c}/{name}": n for c, n in counts.items()},
-                    seconds=round(time.monotonic() - began, 1),
-                )
-                path = keep(record, config, path)
-                log.info("%s  %s  (%s)", name, number(value), listed(counts))
+        with blaming_settings(lambda: data is not None or bool(record.scores)):
+            for evaluation in filter(None, evaluations.values()):
+                for name, value, counts in evaluation(task):
+                    record = replace(
+                        record,
+                        scores=record.scores | {name: round(value, 4)},
+                        counts=record.counts | {f"{c}/{name}": n for c, n in counts.items()},
+                        seconds=round(time.monotonic() - began, 1),
+                    )
+                    path = keep(record, config, path)
+                    log.info("%s  %s  (%s)", name, number(value), listed(counts))
         record = replace(record, status=FINISHED, error="")
     except BaseException as error:
         record = replace(record, error=f"{type(error).__name__}: {error}"[:500])
@@ -279,15 +280,10 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
     else:
         resumed = last(config) if config.resume else None
         try:
-            trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
+            with blaming_settings(lambda: trainer.global_step > 0):
+                trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
         except (DivergedError, LostProcessError) as error:
             raise Halted(str(error)) from error
-        except Exception as error:
-            # Before the first step a fault is one of the settings.
-            known = isinstance(error, OSError) or no_memory(error)
-            if known or trainer.global_step or os.environ.get("HYDRA_FULL_ERROR"):
-                raise
-            raise Halted(named(error)) from error
         hopeless = any(getattr(callback, "stopped", False) for callback in trainer.callbacks)
         if trainer.global_step < trainer.max_steps and not (task.settled or hopeless):
             # Ctrl-C and SIGTERM end the training after a step, and not with an exception.
@@ -296,6 +292,24 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
         log.info("checkpoint: %s", os.path.relpath(last(config)))
     found = {VALIDATION: float(task.best_error)} if config.search else {}
     return replace(record, scores=found, counts={"parameters": parameters, **task.counts})
+
+
+@contextmanager
+def blaming_settings(worked: Callable[[], bool]) -> Iterator[None]:
+    """What fails before anything has worked is the fault of a setting.
+
+    Raises:
+        Halted: it failed so.
+    """
+    from titans.tasks import DivergedError, LostProcessError
+
+    try:
+        yield
+    except Exception as error:
+        known = isinstance(error, OSError | DivergedError | LostProcessError) or no_memory(error)
+        if known or worked() or os.environ.get("HYDRA_FULL_ERROR"):
+            raise
+        raise Halted(named(error)) from error
 
 
 def device(trainer: Any) -> dict[str, Any]:
