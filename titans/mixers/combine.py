@@ -23,6 +23,8 @@ class Combine(nn.Module):
 
     def forward(self, attention: Sequence, memory: Sequence) -> Sequence:
         """`W_o ((norm(y) + 1) * silu(norm(m) + 1))`, all `[batch, time, dim]`."""
+        # PyTorch's fast norm wants its input and its scale in one precision.
+        attention, memory = (x.to(self.attention_offset.dtype) for x in (attention, memory))
         y = self.attention_norm(attention) + self.attention_offset
         m = self.memory_norm(memory) + self.memory_offset
         return self.output(y * F.silu(m))
