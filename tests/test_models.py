@@ -12,9 +12,9 @@ from typing import Any
 import hydra
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from tests.fitted import train
 from titans.models import LanguageModel
 
 NAMES = sorted(p.stem for p in (Path(__file__).parents[1] / "conf" / "model").glob("*.yaml"))
@@ -33,21 +33,6 @@ Make = Callable[[], LanguageModel]
 def tokens(time: int = TIME, batch: int = 2, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(VOCABULARY, (batch, time), generator=generator)
-
-
-def train(model: LanguageModel, batch: Tensor, steps: int, lr: float = 1e-2) -> list[float]:
-    """Fits the next tokens of one batch; returns the losses."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.95))
-    losses = []
-    for _ in range(steps):
-        logits, _ = model(batch[:, :-1])
-        loss = F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
 
 
 def tensors(state: Any) -> Iterator[Tensor]:
