@@ -44,8 +44,7 @@ class Comparison:
     def apart(self) -> int:
         """How many scores were measured at a reduced scale, whatever rows would share them."""
         cells = (cell for block in self.reduced for cell in block.scores)
-        keys = sorted(self.table.selects - {"scale"})
-        return len({(asked_by(cell, keys), cell.scores) for cell in cells})
+        return len({(frozenset({**cell.run, "scale": ""}.items()), cell.scores) for cell in cells})
 
     def commands(self, conf: Path = CONF) -> list[str]:
         """The runs that would fill the missing cells, each once, where `conf` can run them."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from experiments.block import Block, Score
@@ -94,6 +94,9 @@ def _reduced_grid(table: Table, block: Block) -> Grid:
     phrases = [block.scale, *_budget(block.records), *([block.machine] if block.machine else [])]
     title = f"{block.protocol or 'Reduced scale'}: {', '.join(phrases)}"
     measured = {cell: measured_text(table, score) for cell, score in block.scores.items()}
+    # Of a column that nothing was measured for there is nothing to show.
+    filled = {_column(table, cell) for cell in block.scores}
+    table = replace(table, cells=tuple(c for c in table.cells if _column(table, c) in filled))
     found = by_row(block.scores, rows, table.columns)
     lines = [[*row, *_spread(table, cells, measured)] for row, cells in found.items()]
     remarks = [f"Ours: {_legend(block.scores.values())}", *_chance(table)]
@@ -144,7 +147,11 @@ def by_row(
 
 def column_labels(table: Table) -> list[Labels]:
     """What stands above each column, in the paper's order."""
-    return list(dict.fromkeys(tuple(c.labels[name] for name in table.columns) for c in table.cells))
+    return list(dict.fromkeys(_column(table, cell) for cell in table.cells))
+
+
+def _column(table: Table, cell: Cell) -> Labels:
+    return tuple(cell.labels[name] for name in table.columns)
 
 
 def _columns(table: Table) -> list[str]:

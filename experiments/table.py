@@ -25,8 +25,8 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     by_tokens       whether runs of another number of training tokens stand apart: yes, unless the
                     table's data sets are of unlike sizes
     picture         file name of a plot of the scores against the one, numeric column
-    protocols       what another protocol is called -> what it changes of the keys above (its `run`
-                    comes on top). Its runs stand in blocks of their own, beside no printed number
+    protocols       what another protocol is called -> what takes the place of the keys above. Its
+                    runs stand in blocks of their own, beside no printed number
     notes           text, and the labels of the cells it is about (`at`), if not the whole table
 """
 
@@ -218,7 +218,7 @@ def _protocols(
     blank = [row | {spec["value"]: "nan"} for row in printed]
     changes: dict[str, dict[str, Any]] = spec.pop("protocols", {})
     return tuple(
-        _table(name, {**spec, **it, "title": title, "run": spec["run"] | it["run"]}, blank, edition)
+        _table(name, {**spec, **it, "title": title}, blank, edition)
         for title, it in changes.items()
     )
 
