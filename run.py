@@ -95,7 +95,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         logging.getLogger().setLevel(logging.WARNING)
     # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
     warnings.filterwarnings("ignore", module="lightning")
-    with refusals():
+    with blaming_settings():
         seed_everything(config.seed, verbose=False)
         check_arguments(config, *(f"task.{part}" for part in PARTS), "logger")
         if config.hardware.threads:
@@ -174,12 +174,25 @@ def build_trainer(config: DictConfig, task: Any, training: Any, callbacks: list[
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Says in a line what is refused while something is made."""
+def blaming_settings(begun: Callable[[], bool] | None = None) -> Iterator[None]:
+    """Says in a line what fails before anything has worked: a setting is at fault.
+
+    Args:
+        begun: whether something has worked; None while it is made.
+
+    Raises:
+        Halted: it failed so, or nothing is wrong but the numbers or another process.
+    """
+    from titans.tasks import DivergedError, LostProcessError
+
     try:
         yield
+    except (DivergedError, LostProcessError) as error:
+        raise Halted(str(error)) from error
     except Exception as error:
-        if os.environ.get("HYDRA_FULL_ERROR"):
+        # A full disk in mid-run is none of the settings.
+        surroundings = begun is not None and (isinstance(error, OSError) or begun())
+        if surroundings or os.environ.get("HYDRA_FULL_ERROR"):
             raise
         cause = error.__cause__ if isinstance(error, InstantiationException) else None
         raise Halted(no_memory(cause or error) or named(cause or error)) from error
@@ -193,7 +206,7 @@ def plan(config: DictConfig) -> None:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     make = partial(hydra.utils.instantiate, _convert_="all")
-    with refusals():
+    with blaming_settings():
         check_arguments(config, "task.network", "task.data", "task.plan")
         data, it = make(config.task.data), make(config.task.plan)
         accumulate = data.accumulation(it.devices)
@@ -264,8 +277,6 @@ def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
 
 def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any) -> Record:
     """Trains, or loads what `evaluate_only` names; returns the record of what there is now."""
-    from titans.tasks import DivergedError, LostProcessError
-
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     for logger in trainer.loggers:
         # The options by name, too: dashboards group by them.
@@ -279,11 +290,8 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
         record = replace(record, seed=task.restored["seed"], overrides=overrides, configuration={})
     else:
         resumed = last(config) if config.resume else None
-        try:
-            with blaming_settings(lambda: trainer.global_step > 0):
-                trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
-        except (DivergedError, LostProcessError) as error:
-            raise Halted(str(error)) from error
+        with blaming_settings(lambda: trainer.global_step > 0):
+            trainer.fit(task, data, ckpt_path=resumed, weights_only=True)
         hopeless = any(getattr(callback, "stopped", False) for callback in trainer.callbacks)
         if trainer.global_step < trainer.max_steps and not (task.settled or hopeless):
             # Ctrl-C and SIGTERM end the training after a step, and not with an exception.
@@ -292,24 +300,6 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
         log.info("checkpoint: %s", os.path.relpath(last(config)))
     found = {VALIDATION: float(task.best_error)} if config.search else {}
     return replace(record, scores=found, counts={"parameters": parameters, **task.counts})
-
-
-@contextmanager
-def blaming_settings(worked: Callable[[], bool]) -> Iterator[None]:
-    """What fails before anything has worked is the fault of a setting.
-
-    Raises:
-        Halted: it failed so.
-    """
-    from titans.tasks import DivergedError, LostProcessError
-
-    try:
-        yield
-    except Exception as error:
-        known = isinstance(error, OSError | DivergedError | LostProcessError) or no_memory(error)
-        if known or worked() or os.environ.get("HYDRA_FULL_ERROR"):
-            raise
-        raise Halted(named(error)) from error
 
 
 def device(trainer: Any) -> dict[str, Any]:
