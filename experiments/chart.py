@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from experiments.block import Score
 from experiments.compare import Comparison
-from experiments.plot import Panel, axis, lines, names, panels
+from experiments.plot import Panel, axis, lines, names, panels, short
 from experiments.table import Cell, Table
 
 WIDTH, HEIGHT = 420, 240
@@ -73,7 +73,8 @@ def picture(comparison: Comparison) -> Picture | None:
         for it in panels(comparison)
     ]
     legend = names(table, shown)
-    places = {cell.labels["length"] for cell in table.cells}
+    measured = (cell for it in shown for scores in it.ours for cell in scores)
+    places = {cell.labels["length"] for cell in (*table.cells, *measured)}
     lengths = sorted(float(place) for place in places if place.isdigit())
     axes = f"{axis(table)} by length in tokens"
     return Picture(axes, legend, [_chart(table, panel, legend, lengths) for panel in shown])
@@ -103,7 +104,7 @@ def _chart(table: Table, panel: Panel, legend: Sequence[str], lengths: Sequence[
     def point(name: str, length: float, value: float, spread: float) -> Point:
         aside = step * (legend.index(name) - (len(legend) - 1) / 2)
         deviation = f" ± {spread:.{table.decimals}f}" if spread else ""
-        text = f"{name}, {_short(length)}: {value:.{table.decimals}f}{deviation}"
+        text = f"{name}, {short(length)}: {value:.{table.decimals}f}{deviation}"
         return Point(x(length) + aside, y(value), y(value + spread), y(value - spread), text)
 
     drawn = [
@@ -113,7 +114,7 @@ def _chart(table: Table, panel: Panel, legend: Sequence[str], lengths: Sequence[
     x_ticks: Ticks = []
     for length in lengths:
         if not x_ticks or x(length) - x_ticks[-1][0] >= APART:
-            x_ticks.append((x(length), _short(length)))
+            x_ticks.append((x(length), short(length)))
     # The paper's lines lie under ours.
     return Chart(
         panel.title,
@@ -139,10 +140,3 @@ def _ticks(low: float, high: float) -> list[float]:
     step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough * 0.999)
     first = -floor(-low / step)
     return [round(i * step, 10) for i in range(first, floor(high / step) + 1)]
-
-
-def _short(length: float) -> str:
-    for size, letter in ((2**20, "M"), (10**6, "M"), (1024, "K"), (1000, "K")):
-        if length >= size and length % size == 0:
-            return f"{length / size:g}{letter}"
-    return f"{length:g}"

@@ -37,7 +37,7 @@ class Comparison:
         measured = {(cell, block.scale) for block in blocks for cell in block.scores}
         return [
             cell
-            for cell in self.table.measurable
+            for cell in self.table.wanted
             if cell not in self.paper.scores and (cell, cell.run.get("scale")) not in measured
         ]
 

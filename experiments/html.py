@@ -221,7 +221,8 @@ def _sheet(
 ) -> Sheet:
     table = comparison.table
     filled = {tuple(cell.labels[column] for column in table.columns) for cell in entries}
-    labels = [label for label in column_labels(table) if label in filled]
+    known = column_labels(replace(table, cells=(*table.cells, *table.beyond)))
+    labels = [label for label in known if label in filled]
     # Of several row labels the first is a heading over its rows, which are sorted under it.
     heads = 1 if len(rows) > 1 else 0
     groups: dict[str, list[tuple[Labels, list[Entry | None]]]] = {}

@@ -96,7 +96,8 @@ def _reduced_grid(table: Table, block: Block) -> Grid:
     measured = {cell: measured_text(table, score) for cell, score in block.scores.items()}
     # Of a column that nothing was measured for there is nothing to show.
     filled = {_column(table, cell) for cell in block.scores}
-    table = replace(table, cells=tuple(c for c in table.cells if _column(table, c) in filled))
+    cells = (*table.cells, *table.beyond)
+    table = replace(table, cells=tuple(cell for cell in cells if _column(table, cell) in filled))
     found = by_row(block.scores, rows, table.columns)
     lines = [[*row, *_spread(table, cells, measured)] for row, cells in found.items()]
     remarks = [f"Ours: {_legend(block.scores.values())}", *_chance(table)]

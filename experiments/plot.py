@@ -132,9 +132,10 @@ def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, s
             x, y, _ = zip(*points, strict=True)
             label = name if table.by_machine else None
             axes.plot(x, y, color=colors[name], ls="--", lw=1, alpha=0.6, label=label)
-    ticks = sorted({float(cell.labels[table.columns[0]]) for cell in table.cells})
+    cells = (*table.cells, *(cell for scores in panel.ours for cell in scores))
+    ticks = sorted({float(cell.labels[table.columns[0]]) for cell in cells})
     axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
+    axes.set_xticks(ticks, [short(tick) for tick in ticks])
     axes.set_title(panel.title, fontsize=8 if table.by_machine else "medium")
     axes.set_xlabel(f"{table.columns[0]} in tokens")
     if table.unit == "%":
@@ -142,6 +143,14 @@ def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, s
     else:
         axes.set_ylim(bottom=0)
     axes.grid(alpha=0.25)
+
+
+def short(length: float) -> str:
+    """A length in thousands or millions where it is a round number of them."""
+    for size, letter in ((2**20, "M"), (10**6, "M"), (1024, "K"), (1000, "K")):
+        if length >= size and length % size == 0:
+            return f"{length / size:g}{letter}"
+    return f"{length:g}"
 
 
 def lines(table: Table, scores: Mapping[Cell, Score]) -> Lines:

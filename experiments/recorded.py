@@ -73,7 +73,7 @@ def _fills(table: Table, planned: Record, record: Record) -> bool:
     own = sorted(table.selects - {"scale"})
     wanted = [
         cell
-        for cell in table.measurable
+        for cell in table.wanted
         if tuple(cell.run[key] for key in own) == selection(planned, own)
     ]
     there = bool(wanted) and all(set(cell.scores) <= set(record.scores) for cell in wanted)

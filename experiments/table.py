@@ -20,6 +20,7 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     recipes         options of `experiment` that leave the recipe what it is
     neutral         overrides that only change how a trained model is evaluated
     ours            column -> labels of rows that we measure and the paper does not have
+    beyond          column -> labels of further columns; shown where measured, and never missing
     by_machine      whether scores depend on the machine: runs of each stand apart, and the
                     paper's numbers, whose machine is not stated, beside none of them
     by_tokens       whether runs of another number of training tokens stand apart: yes, unless the
@@ -110,6 +111,7 @@ class Table:
     average_over: Mapping[str, tuple[str, ...]]
     picture: str = ""
     ours: tuple[Cell, ...] = ()
+    beyond: tuple[Cell, ...] = ()
     by_machine: bool = False
     by_tokens: bool = True
     protocols: tuple["Table", ...] = ()
@@ -118,6 +120,11 @@ class Table:
     @property
     def measurable(self) -> tuple[Cell, ...]:
         """Cells that a run of ours could fill."""
+        return tuple(cell for cell in (*self.cells, *self.ours, *self.beyond) if cell.run)
+
+    @property
+    def wanted(self) -> tuple[Cell, ...]:
+        """Of these the ones that are missing until a run fills them."""
         return tuple(cell for cell in (*self.cells, *self.ours) if cell.run)
 
     def guessed(self, cell: Cell) -> float | None:
@@ -183,12 +190,16 @@ def _table(
         labels = {column: label for column, label in row.items() if column != value}
         return Cell(labels, float(row[value]), scores, overrides, name)
 
-    ours = [
-        row | {column: label, value: "nan"}
-        for column, labels in spec.pop("ours", {}).items()
-        for label in labels
-        for row in _distinct(shown, {column, value})
-    ]
+    def added(rows: list[dict[str, str]], labels: dict[str, list[Any]]) -> list[dict[str, str]]:
+        return [
+            row | {column: str(label), value: "nan"}
+            for column, several in labels.items()
+            for label in several
+            for row in _distinct(rows, {column, value})
+        ]
+
+    ours = added(shown, spec.pop("ours", {}))
+    beyond = added([*shown, *ours], spec.pop("beyond", {}))
     paper_scale = frozenset(spec.pop("paper_scale", ()))
     notes = tuple(Note(n["text"], _strings(n.get("at", {}))) for n in spec.pop("notes", ()))
     if len(paper_scale) > 1 and "scale" not in selects:
@@ -199,6 +210,7 @@ def _table(
         columns=tuple(spec.pop("columns")),
         cells=tuple(cell(row) for row in shown),
         ours=tuple(cell(row) for row in ours),
+        beyond=tuple(cell(row) for row in beyond),
         selects=frozenset({*run, *selects}),
         paper_scale=paper_scale,
         recipes=frozenset(spec.pop("recipes", ())),

@@ -153,6 +153,17 @@ def test_what_leaves_the_recipe_alone_is_a_cell(override: str) -> None:
     assert table2(niah(90.0, override)).reduced
 
 
+def test_a_length_past_the_papers_is_shown_where_measured_and_never_missing() -> None:
+    far = "niah_single_1/2097152"
+    before = table2(niah(90))
+    after = table2(niah(90), niah(80, scores={far: 80}))
+    assert "2097152 ↑" not in grids(before)[1].header
+    assert grids(after)[1].header[-1] == "2097152 ↑"
+    assert grids(after)[1].lines[0][-1] == "80.0 (1)"
+    assert [cell.labels for cell in after.missing()] == [cell.labels for cell in before.missing()]
+    assert not any("2097152" in cell.labels["length"] for cell in before.missing())
+
+
 def test_one_command_fills_many_cells(tmp_path: Path) -> None:
     for option in ("task/niah", "scale/tiny", "model/mac", "model/lmm"):
         (tmp_path / f"{option}.yaml").parent.mkdir(exist_ok=True)
