@@ -9,8 +9,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table as Grid
 
+from experiments.cell import Cell
 from experiments.record import Record
-from experiments.table import HERE, Cell, Table, load, names
+from experiments.table import HERE, Table, load, names
 
 PAPER = "paper: its full-size model"
 CHANCE = "chance"

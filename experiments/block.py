@@ -8,9 +8,10 @@ from itertools import product
 from math import sqrt
 from statistics import fmean
 
+from experiments.cell import Cell
 from experiments.provenance import machine_name
 from experiments.record import Record
-from experiments.table import Cell, Table
+from experiments.table import Table
 
 # Prompts have lengths drawn by the seed, so equal recipes differ a little in tokens.
 SAME_BUDGET = 1.05

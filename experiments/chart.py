@@ -6,9 +6,10 @@ from math import floor, isfinite, log2, log10
 from typing import NamedTuple
 
 from experiments.block import Score
+from experiments.cell import Cell
 from experiments.compare import Comparison
 from experiments.plot import Panel, axis, lines, names, panels, short
-from experiments.table import Cell, Table
+from experiments.table import Table
 
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 404, 10, 210

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.block import Block, asked_by, fill, reduced_blocks, runs_of, selection
+from experiments.cell import CONF, Cell, command
 from experiments.recipe import recipe_changes
 from experiments.record import FINISHED, Record
-from experiments.table import CONF, Cell, Table, command
+from experiments.table import Table
 
 
 @dataclass(frozen=True)

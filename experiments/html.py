@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.block import Block, Score
+from experiments.cell import CONF, Cell
 from experiments.chart import COLORS, HEIGHT, WIDTH, Picture, picture
 from experiments.compare import Comparison
 from experiments.page import (
@@ -24,7 +25,7 @@ from experiments.page import (
 )
 from experiments.provenance import machine_name
 from experiments.record import FINISHED, Record
-from experiments.table import CONF, HERE, Cell, Table
+from experiments.table import HERE, Table
 from experiments.verdict import verdict
 
 TEMPLATES = HERE / "templates"
@@ -119,6 +120,7 @@ def render(
         style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
         script=(TEMPLATES / "script.js").read_text(encoding="utf-8"),
         sections=[_section(comparison, conf) for comparison in comparisons],
+        claims=[(it.table, claim) for it in comparisons for claim in it.table.claims],
         runs=runs,
         seconds=sum(run.seconds for run in runs),
         warnings=warnings,

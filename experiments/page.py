@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from math import isfinite
 
 from experiments.block import Block, Score
+from experiments.cell import Cell, Note
 from experiments.compare import Comparison
 from experiments.recipe import recipe_changes
 from experiments.record import Record
-from experiments.table import Cell, Note, Table
+from experiments.table import Table
 
 # Groups of the configuration that no title needs: the rows name the first two.
 _UNTOLD = {"model", "task", "scale", "hardware", "logger", "experiment"}

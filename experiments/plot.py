@@ -8,8 +8,9 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.block import Block, Score
+from experiments.cell import Cell
 from experiments.compare import Comparison
-from experiments.table import Cell, Table
+from experiments.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

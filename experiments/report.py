@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.cell import CONF
 from experiments.compare import Comparison
 from experiments.page import Grid, grids, left_out
-from experiments.table import CONF, TableError
+from experiments.table import TableError
 
 OPEN, CLOSE = "<!-- generated -->", "<!-- /generated -->"
 
@@ -35,13 +36,19 @@ def write_report(folder: Path, comparison: Comparison, conf: Path = CONF) -> boo
 
 
 def markdown(comparison: Comparison, conf: Path = CONF) -> str:
-    """The grids of a comparison, what they leave out and the commands that are missing."""
-    blocks = [_grid(grid) for grid in grids(comparison)]
+    """The claims and grids of a comparison, what they leave out, and the missing commands."""
+    blocks = [_claims(comparison)] if comparison.table.claims else []
+    blocks += [_grid(grid) for grid in grids(comparison)]
     blocks += left_out(comparison)
     commands = comparison.commands(conf)
     if commands:
         blocks.append("Missing:\n\n```sh\n" + "\n".join(commands) + "\n```")
     return "\n\n".join(blocks)
+
+
+def _claims(comparison: Comparison) -> str:
+    said = [[it.claim, it.evidence, it.verdict] for it in comparison.table.claims]
+    return "\n".join(map(_line, [["the paper says", "ours", "verdict"], ["---"] * 3, *said]))
 
 
 def _grid(grid: Grid) -> str:

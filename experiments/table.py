@@ -29,6 +29,8 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     protocols       what another protocol is called -> what takes the place of the keys above. Its
                     runs stand in blocks of their own, beside no printed number
     notes           text, and the labels of the cells it is about (`at`), if not the whole table
+    claims          what the paper says of these numbers (`claim`), what ours say (`evidence`), and
+                    the `verdict`, one of VERDICTS
 """
 
 import csv
@@ -41,53 +43,13 @@ from typing import Any
 
 import yaml
 
+from experiments.cell import VERDICTS, Cell, Claim, Note
+
 HERE = Path(__file__).parent
-CONF = HERE.parent / "conf"
 
 
 class TableError(ValueError):
     """A table that cannot be read; the message names its folder and the reason."""
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """One printed number, or one that is ours alone.
-
-    Attributes:
-        labels: Column of paper.csv to what stands in it.
-        paper: The number as printed; not a number where the paper has none.
-        scores: Scores of a record whose mean is ours; usually one.
-        run: Overrides of the run that fills the cell; empty where no run of ours can.
-        name: What the score is called, a mean by a name of its own.
-    """
-
-    labels: Mapping[str, str]
-    paper: float
-    scores: tuple[str, ...]
-    run: Mapping[str, str]
-    name: str = ""
-
-    def runnable(self, conf: Path = CONF) -> bool:
-        """Whether there is a run and `conf` has every option that it names."""
-        groups = {group: option for group, option in self.run.items() if "." not in group}
-        return bool(groups) and all((conf / g / f"{o}.yaml").exists() for g, o in groups.items())
-
-
-def command(run: Mapping[str, str]) -> str:
-    """What to type for a run with these overrides."""
-    return " ".join(["python run.py", *(f"{k}={v}" for k, v in run.items()), "seed=0"])
-
-
-@dataclass(frozen=True)
-class Note:
-    """A remark on the cells that carry the labels `at`; on the whole table where it is empty."""
-
-    text: str
-    at: Mapping[str, str]
-
-    def about(self, cell: Cell) -> bool:
-        """Whether the remark is on this cell."""
-        return bool(self.at) and self.at.items() <= cell.labels.items()
 
 
 @dataclass(frozen=True)
@@ -107,6 +69,7 @@ class Table:
     recipes: frozenset[str]
     neutral: frozenset[str]
     notes: tuple[Note, ...]
+    claims: tuple[Claim, ...]
     value: str
     average_over: Mapping[str, tuple[str, ...]]
     picture: str = ""
@@ -202,6 +165,9 @@ def _table(
     beyond = added([*shown, *ours], spec.pop("beyond", {}))
     paper_scale = frozenset(spec.pop("paper_scale", ()))
     notes = tuple(Note(n["text"], _strings(n.get("at", {}))) for n in spec.pop("notes", ()))
+    claims = tuple(Claim(**_strings(claim)) for claim in spec.pop("claims", ()))
+    if odd := {claim.verdict for claim in claims} - set(VERDICTS):
+        raise ValueError(f"a verdict of {sorted(odd)}: say one of {', '.join(VERDICTS)}")
     if len(paper_scale) > 1 and "scale" not in selects:
         raise ValueError("several paper scales, and no column that tells them apart")
     return Table(
@@ -216,6 +182,7 @@ def _table(
         recipes=frozenset(spec.pop("recipes", ())),
         neutral=frozenset(spec.pop("neutral", ())),
         notes=notes,
+        claims=claims,
         value=value,
         average_over={key: tuple(map(str, values)) for key, values in averaged.items()},
         protocols=protocols,

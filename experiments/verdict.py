@@ -5,8 +5,9 @@ from math import isfinite, sqrt
 from statistics import fmean
 
 from experiments.block import Score
+from experiments.cell import Cell
 from experiments.record import Record
-from experiments.table import Cell, Table
+from experiments.table import Table
 
 # 97.5% points of Student's t for 1, 2, … degrees of freedom; of the normal law beyond them.
 STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)

@@ -241,6 +241,15 @@ def test_a_broken_table_names_its_folder(tmp_path: Path) -> None:
         load(folder)
 
 
+def test_a_verdict_is_one_of_four(tmp_path: Path) -> None:
+    folder = tmp_path / "table2_niah"
+    shutil.copytree(HERE / "table2_niah", folder)
+    spec = (folder / "table.yaml").read_text().partition("claims:")[0]
+    (folder / "table.yaml").write_text(spec + "claims: [{claim: a, evidence: b, verdict: yes!}]")
+    with pytest.raises(TableError, match="does not hold"):
+        load(folder)
+
+
 def test_the_report_is_idempotent_and_keeps_the_words_around_it(tmp_path: Path) -> None:
     folder = tmp_path / "table2_niah"
     shutil.copytree(HERE / "table2_niah", folder)

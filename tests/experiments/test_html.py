@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from experiments.cell import CONF
 from experiments.compare import compare
 from experiments.html import one_a_run, render
 from experiments.record import Record, read_all
-from experiments.table import CONF, HERE, load, names
+from experiments.table import HERE, load, names
 from tests.experiments.page_reader import Page, read
 
 EVIL = "<script>alert('&')</script>"
@@ -82,6 +83,15 @@ def test_ours_at_the_papers_scale_stands_in_its_cell_with_the_verdict() -> None:
     digests = [language().digest[:12], language(seed=1, ppl=31.2).digest[:12]]
     assert sorted(button["data-runs"].split()) == sorted(digests)
     assert button["data-seeds"] == "seed 0: 32.00, seed 1: 32.20"
+
+
+def test_every_claim_has_its_evidence_and_a_verdict() -> None:
+    claims = [(load(HERE / name), it) for name in names() for it in load(HERE / name).claims]
+    (table,) = page().tables("claims")
+    assert len(table.rows) == len(claims) > 5
+    for row, (of, it) in zip(table.rows, claims, strict=True):
+        assert all(text in row for text in (it.claim, it.evidence, it.verdict))
+        assert of.title.partition(":")[0] in row
 
 
 def test_every_run_behind_a_number_tells_where_it_comes_from() -> None:

@@ -8,11 +8,12 @@ import hydra
 import pytest
 import yaml
 
+from experiments.cell import CONF
 from experiments.compare import compare
 from experiments.configured import configured
 from experiments.record import FAILED, Record
 from experiments.recorded import recorded
-from experiments.table import CONF, HERE, load
+from experiments.table import HERE, load
 
 SCORES = {
     f"niah_single_{needle}/{length}": 50.0

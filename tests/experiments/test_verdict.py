@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from experiments.block import Score
+from experiments.cell import Cell
 from experiments.compare import compare
 from experiments.record import Record
-from experiments.table import HERE, Cell, Table, load
+from experiments.table import HERE, Table, load
 from experiments.verdict import uncertainty, verdict
 
 
