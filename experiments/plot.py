@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from textwrap import fill
@@ -86,7 +87,22 @@ def axis(table: Table) -> str:
 
 
 def _measured(comparison: Comparison) -> list[Block]:
-    return [block for block in (comparison.paper, *comparison.reduced) if block.scores]
+    """The blocks with scores; of a row that several budgets have, the scores of the largest."""
+    rows, largest = comparison.table.rows, dict[tuple[str, ...], float]()
+
+    def place(block: Block, cell: Cell) -> tuple[str, ...]:
+        return block.scale, block.machine, block.protocol, *(cell.labels[row] for row in rows)
+
+    blocks = [block for block in (comparison.paper, *comparison.reduced) if block.scores]
+    for block in blocks:
+        for cell in block.scores:
+            at = place(block, cell)
+            largest[at] = max(largest.get(at, 0.0), block.tokens or 0.0)
+    kept = [
+        {c: s for c, s in block.scores.items() if (block.tokens or 0.0) == largest[place(block, c)]}
+        for block in blocks
+    ]
+    return [replace(b, scores=scores) for b, scores in zip(blocks, kept, strict=True) if scores]
 
 
 def _by_label(table: Table, blocks: list[Block]) -> list[Panel]:

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.compare import Comparison, compare
 from experiments.page import grids, left_out
+from experiments.plot import panels
 from experiments.record import Record
 from experiments.report import CLOSE, OPEN, write_report
 from experiments.table import HERE, TableError, load, names
@@ -98,6 +99,15 @@ def test_the_newest_finished_record_of_a_seed_counts() -> None:
 def test_budgets_are_not_pooled() -> None:
     longer = niah(99.0, seed=1, counts={"tokens": 2000})
     assert len(table2(niah(90.0), longer).reduced) == 2
+
+
+def test_a_picture_has_the_largest_budget_of_a_row() -> None:
+    more = {"tokens": 9000, f"prompts/{KEY}": 24}
+    small, large = niah(90), niah(70, seed=1, counts=more)
+    other = niah(60, choices={"model": "lmm", "task": "niah", "scale": "tiny"})
+    (panel, *_) = panels(table2(small, large, other))
+    drawn = {cell.labels["model"]: it.mean for scores in panel.ours for cell, it in scores.items()}
+    assert drawn == {"Titans (MAC)": 70, "Titans (LMM)": 60}
 
 
 def test_a_score_that_is_not_finite_is_measured_and_shown_as_such() -> None:
