@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from textwrap import fill
@@ -87,22 +86,13 @@ def axis(table: Table) -> str:
 
 
 def _measured(comparison: Comparison) -> list[Block]:
-    """The blocks with scores; of a row that several budgets have, the scores of the largest."""
-    rows, largest = comparison.table.rows, dict[tuple[str, ...], float]()
-
-    def place(block: Block, cell: Cell) -> tuple[str, ...]:
-        return block.scale, block.machine, block.protocol, *(cell.labels[row] for row in rows)
-
-    blocks = [block for block in (comparison.paper, *comparison.reduced) if block.scores]
-    for block in blocks:
-        for cell in block.scores:
-            at = place(block, cell)
-            largest[at] = max(largest.get(at, 0.0), block.tokens or 0.0)
-    kept = [
-        {c: s for c, s in block.scores.items() if (block.tokens or 0.0) == largest[place(block, c)]}
-        for block in blocks
-    ]
-    return [replace(b, scores=scores) for b, scores in zip(blocks, kept, strict=True) if scores]
+    """The blocks with scores; of several budgets alone the one with the most, as all are of one."""
+    most: dict[tuple[str, ...], Block] = {}
+    for block in (comparison.paper, *comparison.reduced):
+        before = most.setdefault((block.scale, block.machine, block.protocol), block)
+        if len(block.scores) > len(before.scores):
+            most[block.scale, block.machine, block.protocol] = block
+    return [block for block in most.values() if block.scores]
 
 
 def _by_label(table: Table, blocks: list[Block]) -> list[Panel]:
