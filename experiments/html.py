@@ -22,6 +22,7 @@ from experiments.page import (
     left_out,
     measured_text,
     numbered,
+    with_columns_of,
 )
 from experiments.provenance import machine_name
 from experiments.record import FINISHED, Record
@@ -222,9 +223,7 @@ def _sheet(
     reduced: bool = False,
 ) -> Sheet:
     table = comparison.table
-    filled = {tuple(cell.labels[column] for column in table.columns) for cell in entries}
-    known = column_labels(replace(table, cells=(*table.cells, *table.beyond)))
-    labels = [label for label in known if label in filled]
+    labels = column_labels(with_columns_of(table, entries))
     # Of several row labels the first is a heading over its rows, which are sorted under it.
     heads = 1 if len(rows) > 1 else 0
     groups: dict[str, list[tuple[Labels, list[Entry | None]]]] = {}

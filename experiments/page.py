@@ -95,10 +95,7 @@ def _reduced_grid(table: Table, block: Block) -> Grid:
     phrases = [block.scale, *_budget(block.records), *([block.machine] if block.machine else [])]
     title = f"{block.protocol or 'Reduced scale'}: {', '.join(phrases)}"
     measured = {cell: measured_text(table, score) for cell, score in block.scores.items()}
-    # Of a column that nothing was measured for there is nothing to show.
-    filled = {_column(table, cell) for cell in block.scores}
-    cells = (*table.cells, *table.beyond)
-    table = replace(table, cells=tuple(cell for cell in cells if _column(table, cell) in filled))
+    table = with_columns_of(table, block.scores)
     found = by_row(block.scores, rows, table.columns)
     lines = [[*row, *_spread(table, cells, measured)] for row, cells in found.items()]
     remarks = [f"Ours: {_legend(block.scores.values())}", *_chance(table)]
@@ -149,11 +146,14 @@ def by_row(
 
 def column_labels(table: Table) -> list[Labels]:
     """What stands above each column, in the paper's order."""
-    return list(dict.fromkeys(_column(table, cell) for cell in table.cells))
+    return list(dict.fromkeys(table.column(cell) for cell in table.cells))
 
 
-def _column(table: Table, cell: Cell) -> Labels:
-    return tuple(cell.labels[name] for name in table.columns)
+def with_columns_of(table: Table, cells: Iterable[Cell]) -> Table:
+    """The table with the columns alone that the cells are in, those past the paper's among them."""
+    filled = set(map(table.column, cells))
+    every = (*table.cells, *table.beyond)
+    return replace(table, cells=tuple(cell for cell in every if table.column(cell) in filled))
 
 
 def _columns(table: Table) -> list[str]:

@@ -83,12 +83,16 @@ class Table:
     @property
     def measurable(self) -> tuple[Cell, ...]:
         """Cells that a run of ours could fill."""
-        return tuple(cell for cell in (*self.cells, *self.ours, *self.beyond) if cell.run)
+        return (*self.wanted, *(cell for cell in self.beyond if cell.run))
 
     @property
     def wanted(self) -> tuple[Cell, ...]:
         """Of these the ones that are missing until a run fills them."""
         return tuple(cell for cell in (*self.cells, *self.ours) if cell.run)
+
+    def column(self, cell: Cell) -> tuple[str, ...]:
+        """What stands above a cell."""
+        return tuple(cell.labels[name] for name in self.columns)
 
     def guessed(self, cell: Cell) -> float | None:
         """What guessing scores in a cell; None where nobody says."""

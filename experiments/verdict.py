@@ -21,7 +21,7 @@ def verdict(table: Table, cell: Cell, score: Score) -> str:
         `within` where the difference is no larger than `uncertainty`, else `better` or `worse`;
         `one seed` where nothing says how sure ours is; `not finite` where a seed diverged.
     """
-    arrow = table.arrow(tuple(cell.labels[column] for column in table.columns))
+    arrow = table.arrow(table.column(cell))
     if not isfinite(cell.paper) or not arrow:
         return ""
     if not isfinite(score.mean):
@@ -54,8 +54,7 @@ def uncertainty(table: Table, cell: Cell, score: Score) -> float | None:
 
 
 def _is_accuracy(table: Table, cell: Cell) -> bool:
-    column = tuple(cell.labels[name] for name in table.columns)
-    return "%" in table.unit and table.arrow(column) == "↑"
+    return "%" in table.unit and table.arrow(table.column(cell)) == "↑"
 
 
 def _of_prompts(cell: Cell, runs: Sequence[Sequence[Record]]) -> float | None:
