@@ -33,6 +33,7 @@ smoke: setup ## Train for seconds and print the losses: every time the same, to 
 lint: setup ## Check form, types and layers
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(VENV)/bin/clang-format --dry-run -Werror titans/memory/cpu/*.h titans/memory/cpu/*.cpp
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
 

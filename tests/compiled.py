@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from titans.memory import (
+    MemoryNetwork,
     MemoryState,
     NeuralMemory,
     body,
@@ -17,6 +18,7 @@ from titans.memory import (
     memorize_reference,
 )
 from titans.memory.blockwise import BLOCK
+from titans.memory.chunk import Rule
 
 TIME, CHUNK = 70, 16
 
@@ -30,7 +32,7 @@ def chunks(batch: int = 1) -> float:
         *((0.3 * normal(batch, 2, 12, 6), 0.3 * normal(batch, 2, 6, 12)) for _ in "WS")
     )
     compile_chunks(True)
-    assert body.chosen() != body.EAGER
+    assert body.chosen(Rule(MemoryNetwork(), None), leaves[:3], leaves[3:]) != body.EAGER
     results = []
     for function in (memorize, memorize_reference):
         outputs, after = function(*leaves, state, chunk_size=CHUNK, clip=0.3)

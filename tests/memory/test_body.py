@@ -10,8 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from titans.memory import MemoryState, NeuralMemory, body, compilation, compile_chunks, memorize
+from titans.memory import (
+    MemoryNetwork,
+    MemoryState,
+    NeuralMemory,
+    body,
+    compilation,
+    compile_chunks,
+    memorize,
+)
 from titans.memory.blockwise import BLOCK, blockwise
+from titans.memory.chunk import Rule
 from titans.memory.flops import flops_per_token
 from titans.memory.projection import Projection
 
@@ -55,7 +64,8 @@ def test_without_a_compiler_nothing_is_compiled(
     monkeypatch.setattr(compilation, "_has_compiler", lambda: False)
     with caplog.at_level(logging.WARNING):
         compile_chunks(True)
-    assert body.chosen() == body.EAGER
+    keys = torch.zeros(1, 16, 6)
+    assert body.chosen(Rule(MemoryNetwork(), None), [keys], [keys]) == body.EAGER
     assert "no C++ compiler" in caplog.text
 
 

@@ -1,28 +1,36 @@
-"""What computes a chunk: the functions of `chunk` and `adjoint` as they are, or compiled.
+"""What computes a span of chunks: PyTorch's operations as they are or compiled, or a C++ kernel.
 
-A kernel that replaces them takes this place.
+A kernel for another device takes its place here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from titans.memory import adjoint, chunk, decay
-from titans.memory.compilation import compiled
+from torch import Tensor
+
+from titans.memory import kernel, span
+from titans.memory.chunk import Rule
+from titans.memory.compilation import compiled, wanted
 
 
 class Body(NamedTuple):
-    """The functions that the work on a chunk consists of."""
+    """`forward` and `backward` of `titans.memory.span`, or what replaces them."""
 
-    decays: Callable[..., Any]
     forward: Callable[..., Any]
-    advance: Callable[..., Any]
     backward: Callable[..., Any]
 
 
-EAGER = Body(decay.decays, chunk.forward, chunk.advance, adjoint.backward)
+EAGER = Body(partial(span.forward, span.EAGER), partial(span.backward, span.EAGER))
+KERNEL = Body(kernel.forward, kernel.backward)
 
 
-def chosen() -> Body:
-    """What computes chunks now."""
+def chosen(rule: Rule, sequences: Sequence[Tensor], precise: Sequence[Tensor]) -> Body:
+    """What computes chunks of such sequences, gates and memory now."""
+    if not wanted():
+        return EAGER
+    if kernel.fits(rule, sequences, precise):
+        return KERNEL
     # One chunk and not the loop over them, which takes minutes to compile.
-    return Body(*(compiled(function) for function in EAGER))
+    work = span.Work(*(compiled(function) for function in span.EAGER))
+    return Body(partial(span.forward, work), partial(span.backward, work))

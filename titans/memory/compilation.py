@@ -22,6 +22,11 @@ def compile_chunks(wanted: bool) -> None:
         log.warning("hardware.compile: there is no C++ compiler, so nothing is compiled")
 
 
+def wanted() -> bool:
+    """Whether anything is compiled."""
+    return _wanted
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, compiled where that is wanted now."""
     return _compile(function) if _wanted else function

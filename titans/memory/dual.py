@@ -27,13 +27,13 @@ from torch.autograd.function import once_differentiable
 
 from titans.memory.body import EAGER, Body, chosen
 from titans.memory.chunk import Rule
-from titans.memory.decay import Decay
 from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check
 from titans.memory.stacked import Stacked
 from titans.shapes import Gate, HeadSequence
 
-# Chunks whose gates are turned into factors together; even, since every other memory is kept.
-GROUP = 4
+# Chunks that are computed together, and whose memories are freed together; even, since every other
+# one is kept.
+SPAN = 8
 
 
 def memorize(
@@ -79,6 +79,7 @@ def memorize(
     sequences = [x.flatten(0, 1) for x in (queries, keys, targets)]
     gates = [_layers_first(gate) for gate in (forget, momentum, step)]
     memory = [Stacked.of(*pair) for pair in zip(*state, strict=True)]
+    rule = Rule(network, clip)
 
     whole = time - time % chunk_size
     outputs = [sequences[2][:, :0]]
@@ -87,8 +88,9 @@ def memorize(
             pieces = [x[:, start:stop] for x in sequences]
             factors = [g[:, :, start:stop].unflatten(2, (-1, size)) for g in gates]
             # A last, shorter chunk may be of any size: it is not worth a compilation.
-            body = chosen() if size == chunk_size else EAGER
-            output, memory = _chunks(Rule(network, clip), body, pieces, factors, memory)
+            precise = [*factors, *(layer.matrix for layer in memory)]
+            body = chosen(rule, pieces, precise) if size == chunk_size else EAGER
+            output, memory = _chunks(rule, body, pieces, factors, memory)
             outputs.append(output)
 
     raw = torch.cat(outputs, dim=1) if len(outputs) != 2 else outputs[1]
@@ -133,7 +135,7 @@ class Setting(NamedTuple):
 
 
 class _Chunks(torch.autograd.Function):
-    """Chunks one after the other; keeps every other memory and a few of the products."""
+    """Chunks one after the other, a span of them at a time."""
 
     @staticmethod
     def forward(ctx: Any, setting: Setting, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -142,15 +144,13 @@ class _Chunks(torch.autograd.Function):
         sequences, gates, memory = parts[:3], parts[3:6], setting.stacked(parts[6:])
         output = torch.empty_like(sequences[2])
         ctx.setting, ctx.kept = setting, []
-        for group in _groups(gates[0]):
-            factors = _apart(setting.body.decays(*(gate[:, :, group] for gate in gates)), memory)
-            for index, place in enumerate(_places(group, gates[0])):
-                before, chunk = memory, _cut(sequences, place)
-                output[:, place], memory, tape = setting.body.forward(
-                    setting.rule, chunk, factors[index], before
-                )
-                if setting.keep:
-                    ctx.kept.append((None if index % 2 else before, tape))
+        for span in _spans(gates[0]):
+            pieces = span.of(sequences, gates)
+            output[:, span.tokens], memory, kept = setting.body.forward(
+                setting.rule, *pieces, memory
+            )
+            if setting.keep:
+                ctx.kept.append(kept)
         return output, *(layer.matrix for layer in memory)
 
     @staticmethod
@@ -161,66 +161,39 @@ class _Chunks(torch.autograd.Function):
 
 
 def _backward(ctx: Any, output: Tensor, to_memory: list[Tensor]) -> tuple[Tensor, ...]:
-    """Gradients of the sequences, the gates and the memory, from the last chunk to the first."""
+    """Gradients of the sequences, the gates and the memory, from the last span to the first."""
     saved = [tensor.detach() for tensor in ctx.saved_tensors]
     sequences, gates = saved[:3], saved[3:]
     retained = torch._C._autograd._get_current_graph_task_keep_graph()
-    # Where no second gradient can be asked for, what is kept is freed chunk by chunk.
+    # Where no second gradient can be asked for, what is kept is freed span by span.
     kept = list(ctx.kept) if retained else ctx.kept
-    rule, body, found = ctx.setting.rule, ctx.setting.body, list[tuple[Tensor, ...]]()
+    rule, body, found = ctx.setting.rule, ctx.setting.body, list[list[Tensor]]()
     to_gates = [torch.empty_like(gate) for gate in gates]
-    for group in reversed(list(_groups(gates[0]))):
-        with torch.enable_grad():
-            leaves = [gate[:, :, group].detach().requires_grad_() for gate in gates]
-            factors = body.decays(*leaves)
-        decays = _apart(Decay(*(factor.detach() for factor in factors)), to_memory)
-        chunks = [_cut((*sequences, output), place) for place in _places(group, gates[0])]
-        to_factors: list[list[Decay]] = []
-        for index in range(len(chunks) - 1, -1, -1):
-            *chunk, to_output = chunks[index]
-            memory, tape = kept.pop()
-            if memory is None:
-                _, *pairs, _ = chunks[index - 1]
-                memory = body.advance(rule, *pairs, decays[index - 1], kept[-1][0])
-            three, to_memory, to_decay = body.backward(
-                rule, to_output, to_memory, chunk, decays[index], memory, tape
-            )
-            found.append(three)
-            to_factors.insert(0, to_decay)
-        gradients = torch.autograd.grad(factors, leaves, _together(to_factors, factors))
-        for whole, part in zip(to_gates, gradients, strict=True):
-            whole[:, :, group] = part
-    to_sequences = [torch.cat(parts[::-1], dim=1) for parts in zip(*found, strict=True)]
+    for span in reversed(list(_spans(gates[0]))):
+        pieces = span.of(sequences, gates)
+        three, parts, to_memory = body.backward(
+            rule, output[:, span.tokens], to_memory, *pieces, kept.pop()
+        )
+        found.insert(0, three)
+        for whole, part in zip(to_gates, parts, strict=True):
+            whole[:, :, span.chunks] = part
+    to_sequences = [torch.cat(parts, dim=1) for parts in zip(*found, strict=True)]
     return *to_sequences, *to_gates, *to_memory
 
 
-def _groups(gate: Tensor) -> Iterator[slice]:
-    """Numbers of the chunks that are taken together."""
-    chunks = gate.shape[2]
-    return (slice(first, min(first + GROUP, chunks)) for first in range(0, chunks, GROUP))
+class _Span(NamedTuple):
+    """Where some chunks are among all chunks, and among the tokens."""
+
+    chunks: slice
+    tokens: slice
+
+    def of(self, sequences: list[Tensor], gates: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        return [x[:, self.tokens] for x in sequences], [gate[:, :, self.chunks] for gate in gates]
 
 
-def _places(group: slice, gate: Tensor) -> list[slice]:
-    """The tokens of each chunk of a group."""
-    size = gate.shape[3]
-    return [slice(n * size, (n + 1) * size) for n in range(group.start, group.stop)]
-
-
-def _cut(sequences: Sequence[Tensor], place: slice) -> list[Tensor]:
-    return [x[:, place] for x in sequences]
-
-
-def _apart(factors: Decay, memory: Sequence[Any]) -> list[list[Decay]]:
-    """The factors by chunk and layer."""
-    chunks = zip(*(factor.unbind() for factor in factors), strict=True)
-    apart = [[Decay(*gate) for gate in zip(*chunk, strict=True)] for chunk in chunks]
-    return [gates * (len(memory) // len(gates)) for gates in apart]
-
-
-def _together(found: list[list[Decay]], factors: Decay) -> list[Tensor]:
-    """Gradients by chunk and layer as those of the factors; a gate of all layers gets the sum."""
-    return [
-        torch.stack([torch.stack([layer[index] for layer in chunk]) for chunk in found])
-        .sum_to_size(factor.shape)
-        for index, factor in enumerate(factors)
-    ]  # fmt: skip
+def _spans(gate: Tensor) -> Iterator[_Span]:
+    """All chunks in spans."""
+    chunks, size = gate.shape[2:]
+    for first in range(0, chunks, SPAN):
+        end = min(first + SPAN, chunks)
+        yield _Span(slice(first, end), slice(first * size, end * size))

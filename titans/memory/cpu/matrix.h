@@ -1,0 +1,92 @@
+// Small matrices of one head, and where they are kept.
+
+#pragma once
+
+#include <ATen/cpu/vec/vec.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace titans {
+
+using Lanes = at::vec::Vectorized<float>;
+
+// Numbers lie row by row; the first columns of a wider matrix have its `stride`.
+struct Matrix {
+  float* data;
+  int64_t rows, columns, stride;
+
+  float* row(int64_t index) const { return data + index * stride; }
+  int64_t size() const { return rows * columns; }
+  Matrix first_rows(int64_t count) const { return {data, count, columns, stride}; }
+  Matrix first_columns(int64_t count) const { return {data, rows, count, stride}; }
+  Matrix columns_from(int64_t start, int64_t count) const {
+    return {data + start, rows, count, stride};
+  }
+};
+
+// What a thread computes a chunk in: the same blocks in the same order for each chunk and head.
+class Workspace {
+ public:
+  static Workspace& of_this_thread() {
+    static thread_local Workspace workspace;
+    workspace.next_ = 0;
+    return workspace;
+  }
+
+  // What was taken since `used` was this is taken anew.
+  size_t used() const { return next_; }
+  void rewind(size_t used) { next_ = used; }
+
+  Matrix matrix(int64_t rows, int64_t columns) {
+    return {static_cast<float*>(bytes(rows * columns * sizeof(float))), rows, columns, columns};
+  }
+
+  void* bytes(size_t size) {
+    if (next_ == blocks_.size()) blocks_.emplace_back();
+    Block& block = blocks_[next_++];
+    if (block.size < size) {
+      const size_t whole = (size + 63) / 64 * 64;
+      block = {
+          std::unique_ptr<void, decltype(&std::free)>(std::aligned_alloc(64, whole), &std::free),
+          whole};
+      TORCH_CHECK(block.memory, "no memory for a block of ", whole, " bytes");
+    }
+    return block.memory.get();
+  }
+
+ private:
+  struct Block {
+    std::unique_ptr<void, decltype(&std::free)> memory{nullptr, &std::free};
+    size_t size = 0;
+  };
+  std::vector<Block> blocks_;
+  size_t next_ = 0;
+};
+
+inline void transpose(const float* from, int64_t rows, int64_t columns, int64_t stride, float* to) {
+  constexpr int64_t size = Lanes::size();
+  for (int64_t i = 0; i < rows; i += size) {
+    for (int64_t j = 0; j < columns; j += size) {
+      const float* block = from + i * stride + j;
+      if (i + size <= rows && j + size <= columns) {
+        at::vec::transpose_mxn<float, size, size>(block, stride, to + j * rows + i, rows);
+        continue;
+      }
+      for (int64_t k = i; k < std::min(i + size, rows); k++)
+        for (int64_t l = j; l < std::min(j + size, columns); l++)
+          to[l * rows + k] = from[k * stride + l];
+    }
+  }
+}
+
+inline Matrix transposed(Workspace& workspace, const Matrix& x) {
+  Matrix result = workspace.matrix(x.columns, x.rows);
+  transpose(x.data, x.rows, x.columns, x.stride, result.data);
+  return result;
+}
+
+}  // namespace titans
