@@ -306,10 +306,13 @@ def device(trainer: Any) -> dict[str, Any]:
     """What computes, as its driver calls it, and how."""
     import torch
 
+    from titans.memory.compilation import wanted
+
     root = trainer.strategy.root_device
     name = torch.cuda.get_device_name(root) if root.type == "cuda" else root.type
     facts = {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
-    return facts | ({"processes": trainer.world_size} if trainer.world_size > 1 else {})
+    facts |= {"processes": trainer.world_size} if trainer.world_size > 1 else {}
+    return facts | ({"compiled": True} if wanted() else {})
 
 
 def report(record: Record, config: DictConfig, task: Any, trainer: Any) -> None:

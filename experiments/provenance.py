@@ -44,7 +44,11 @@ def versions() -> dict[str, str]:
 
 
 def machine(
-    device: str = "cpu", threads: int = 0, precision: str = "", processes: int = 1
+    device: str = "cpu",
+    threads: int = 0,
+    precision: str = "",
+    processes: int = 1,
+    compiled: bool = False,
 ) -> dict[str, str | int | float]:
     """Facts about this machine that say nothing of who owns it.
 
@@ -53,6 +57,7 @@ def machine(
         threads: How many of its cores the process used.
         precision: What it computed in, as the trainer calls it.
         processes: How many trained together.
+        compiled: Whether the memory was.
 
     Returns:
         `system`, `processor`, `cores` (logical), `memory` (GB, where known), and what was given.
@@ -66,18 +71,20 @@ def machine(
     facts |= {"threads": threads} if threads else {}
     facts |= {"precision": precision} if precision else {}
     facts |= {"processes": processes} if processes > 1 else {}
+    facts |= {"compiled": compiled} if compiled else {}
     memory = _memory()
     return facts | ({"memory": memory} if memory else {})
 
 
 def machine_name(facts: Mapping[str, object], packages: Mapping[str, str]) -> str:
-    """One line on what a speed was measured with: machine, threads, precision, torch."""
+    """One line on what a speed was measured with: machine, threads, precision, torch, compiler."""
     parts = [
         facts.get("device") if facts.get("device") != "cpu" else "",
         facts.get("processor"),
         *(_counted(facts[unit], unit) for unit in ("cores", "threads") if unit in facts),
         _PRECISION.get(str(facts.get("precision")), facts.get("precision")),
         f"torch {packages['torch']}" if "torch" in packages else "",
+        "compiled" if facts.get("compiled") else "",
     ]
     return ", ".join(str(part) for part in parts if part)
 

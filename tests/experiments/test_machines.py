@@ -67,6 +67,11 @@ def test_what_changes_speed_names_another_machine(change: str) -> None:
     assert len(names) == 2
 
 
+def test_a_compiled_memory_is_timed_by_itself() -> None:
+    name = machine_name(AMD | {"compiled": True}, {"torch": "2"})
+    assert name == machine_name(AMD, {"torch": "2"}) + ", compiled"
+
+
 def test_the_printed_lengths_of_figure_8_mean_powers_of_two() -> None:
     (block,) = figure8(speed()).reduced
     assert {cell.labels["length"] for cell in block.scores} == {
