@@ -1,9 +1,12 @@
 """Builds the kernel in `cpu/` where it is first used, and keeps it for the next time."""
 
 import hashlib
+import importlib.util
 import logging
 import os
+import subprocess
 import sys
+import sysconfig
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import torch
 from filelock import FileLock
 
 log = logging.getLogger(__name__)
+NAME = "titans_memory"
 SOURCES = Path(__file__).parent / "cpu"
 FLAGS = {
     "AVX2": ["-mavx2", "-mfma"],
@@ -29,30 +33,44 @@ def module() -> Any:
         return None
     macros = [f"-DCPU_CAPABILITY={capability}", f"-DCPU_CAPABILITY_{capability}"]
     try:
-        return _built(["-O3", "-fopenmp", *FLAGS[capability], *macros])
-    except (RuntimeError, OSError, ImportError) as error:
-        log.warning("hardware.compile: no kernel, so PyTorch compiles instead: %s", error)
+        return _loaded(_built(["-O3", "-fopenmp", *FLAGS[capability], *macros]))
+    except (OSError, ImportError, subprocess.CalledProcessError) as error:
+        reason = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
+        log.warning("hardware.compile: no kernel, so PyTorch compiles instead: %s", reason)
         return None
 
 
-def _built(flags: list[str]) -> Any:
-    from torch.utils.cpp_extension import load
+def _built(flags: list[str]) -> Path:
+    """The library's file, made where it is not there yet; another version's is left alone."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch.utils.cpp_extension import include_paths, library_paths
 
-    folder = _folder(flags)
+    headers = [*include_paths(), sysconfig.get_path("include")]
+    command = [get_cpp_compiler(), "-std=c++20", "-shared", "-fPIC", *flags,
+               f"-DTORCH_EXTENSION_NAME={NAME}", "-DTORCH_API_INCLUDE_EXTENSION_H",
+               *(part for folder in headers for part in ("-isystem", folder)),
+               str(SOURCES / "module.cpp"), *(f"-L{folder}" for folder in library_paths()),
+               "-lc10", "-ltorch_cpu", "-ltorch_python"]  # fmt: skip
+    sources = [path.read_bytes() for path in sorted(SOURCES.iterdir())]
+    versions = [part.encode() for part in (torch.__version__, sys.version, *flags)]
+    digest = hashlib.sha256(b"\0".join([*sources, *versions])).hexdigest()
+    folder = Path(os.environ.get("TORCH_EXTENSIONS_DIR", Path.home() / ".cache/torch_extensions"))
+    library = folder / f"{NAME}-{digest[:16]}.so"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        # Left by a process that was killed while it built; PyTorch would wait for it.
-        (folder / "lock").unlink(missing_ok=True)
-        if not any(folder.glob("*.so")):
+    with FileLock(library.with_suffix(".lock")):
+        if not library.exists():
             log.info("hardware.compile: building a kernel, once, which takes half a minute")
-        source = str(SOURCES / "module.cpp")
-        return load("titans_memory", [source], extra_cflags=flags, build_directory=str(folder))
+            # A build that is killed leaves no library behind.
+            part = library.with_suffix(".part")
+            subprocess.run([*command, "-o", str(part)], check=True, capture_output=True, text=True)
+            part.replace(library)
+    return library
 
 
-def _folder(flags: list[str]) -> Path:
-    """Where the kernel of these sources is, so that another version's is left alone."""
-    files = [path.read_bytes() for path in sorted(SOURCES.iterdir())]
-    versions = [torch.__version__, sys.version, str(SOURCES), *flags]
-    digest = hashlib.sha256(b"\0".join([*files, *(x.encode() for x in versions)])).hexdigest()
-    cache_folder = os.environ.get("TORCH_EXTENSIONS_DIR", Path.home() / ".cache/torch_extensions")
-    return Path(cache_folder) / f"titans_memory_{digest[:16]}"
+def _loaded(library: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(NAME, library)
+    assert spec is not None
+    assert spec.loader is not None
+    kernel = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(kernel)
+    return kernel
