@@ -36,6 +36,11 @@ def divide(whole: float, part: float) -> int:
     return max(1, int(whole) // int(part))
 
 
+def share(fraction: float, whole: float) -> int:
+    """The nearest whole number to a part of another."""
+    return round(fraction * whole)
+
+
 def either(*values: Any) -> Any:
     """The first that is not null."""
     return next((value for value in values if value is not None), None)
@@ -44,6 +49,7 @@ def either(*values: Any) -> Any:
 # Here, and not in run.py, which the processes of joblib and submitit do not import.
 OmegaConf.register_new_resolver("digest", digest, replace=True)
 OmegaConf.register_new_resolver("divide", divide, replace=True)
+OmegaConf.register_new_resolver("share", share, replace=True)
 OmegaConf.register_new_resolver("either", either, replace=True)
 
 

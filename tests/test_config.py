@@ -70,6 +70,15 @@ def test_a_recipe_changes_the_defaults(compose: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("steps", "starts"), [(1800, [0, 900, 1010, 1140, 1380]), (180, [0, 90, 101, 114, 138])]
+)
+def test_the_curriculum_of_needles_is_a_share_of_the_steps(
+    compose: Callable[..., Any], steps: int, starts: list[int]
+) -> None:
+    assert list(compose("task=niah", f"task.steps={steps}").task.curriculum.values()) == starts
+
+
+@pytest.mark.parametrize(
     ("arguments", "shown"),
     [
         (["--help"], ["model", "mac", "scale.lr=0.002", "resume=true"]),
