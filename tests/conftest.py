@@ -10,6 +10,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 from omegaconf import DictConfig
 
+import experiments.sweep  # noqa: F401  What the configuration resolves by.
 from tests.fault_table import lines
 
 ROOT = Path(__file__).resolve().parent.parent
