@@ -3,6 +3,7 @@
 Gates and inputs are small, so that the dynamics contract and rounding is not amplified.
 """
 
+from inspect import unwrap
 from itertools import pairwise
 
 import numpy as np
@@ -23,7 +24,7 @@ from tests.memory.cases import (
     make,
 )
 from tests.tensors import assert_same
-from titans.memory import GELU, MemoryNetwork, memorize, memorize_reference
+from titans.memory import GELU, MemoryNetwork, MemoryState, memorize, memorize_reference
 
 CAMERA_READY = MemoryNetwork(residual=True, normalise=True, activation=GELU)
 
@@ -197,3 +198,28 @@ def test_values_may_be_wider_than_keys(function: Memorize, depth: int) -> None:
 def test_a_chunk_has_a_token(function: Memorize, chunk_size: int) -> None:
     with pytest.raises(ValueError, match="chunk_size"):
         call(function, make(time=3), chunk_size=chunk_size)
+
+
+@pytest.mark.parametrize(
+    ("change", "blamed"),
+    [
+        ({"queries": (2, 2, 8, 5)}, "queries"),
+        ({"keys": (2, 2, 7, 6)}, "queries"),
+        ({"values": (1, 2, 8, 6)}, "queries"),
+        ({"momentum": (2, 1, 8)}, "gates"),
+        ({"state": (1, 2)}, "state's weights"),
+        ({"state": (4, 2)}, "state's weights"),
+    ],
+    ids=str,
+)
+def test_what_does_not_belong_together_is_refused(
+    change: dict[str, tuple[int, ...]], blamed: str
+) -> None:
+    shapes = dict.fromkeys(("queries", "keys", "values"), (2, 2, 8, 6))
+    shapes |= dict.fromkeys(("forget", "momentum", "step"), (2, 2, 8))
+    heads = change.get("state", (2, 2))
+    state = MemoryState(*((torch.zeros(*heads, 6, 6),) for _ in "WS"))
+    tensors = {n: torch.zeros(s) for n, s in (shapes | change).items() if n != "state"}
+    # As it is outside of the tests, where nothing reads the annotations.
+    with pytest.raises(ValueError, match=blamed):
+        unwrap(memorize)(**tensors, state=state, chunk_size=4)

@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,26 @@ def test_any_number_of_threads_computes_the_same(threads: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+def test_a_little_forgetting_is_not_rounded_away() -> None:
+    time, alpha = 4096, 1e-7
+    tokens, gate = torch.zeros(1, 1, time, 4), torch.zeros(1, 1, time)
+    state = MemoryState((torch.ones(1, 1, 4, 4),), (torch.zeros(1, 1, 4, 4),))
+    forget = torch.full_like(gate, alpha)
+    _, after = memorize(tokens, tokens, tokens, forget, gate, gate, state, chunk_size=64)
+    forgotten = 1 - after.weights[0].double().mean().item()
+    assert forgotten == pytest.approx(1 - (1 - alpha) ** time, rel=0.01)
+
+
+def test_nothing_is_written_where_nothing_may_be() -> None:
+    arguments = case(clip=0.0)
+    arguments["keys"][0, 0, 5] = 0
+    expected = results(
+        memorize_reference, arguments | {"step": 0 * arguments["step"]}, torch.float64
+    )
+    found = results(memorize, arguments, torch.float32)
+    assert farthest(found[:5], expected[:5]) < 2e-6
+
+
 def test_what_comes_later_changes_nothing_before() -> None:
     torch.manual_seed(0)
     arguments = {n: v.float() if isinstance(v, Tensor) else v for n, v in case(time=64).items()}
@@ -164,6 +185,10 @@ def test_other_memories_are_left_to_the_compiler(
     network: MemoryNetwork, dtype: torch.dtype
 ) -> None:
     assert not taken(case(), network, dtype)
+
+
+def test_a_copy_of_a_memory_takes_it_too() -> None:
+    assert taken(case(), deepcopy(MemoryNetwork()), torch.float32)
 
 
 def test_the_layer_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """A span of chunks in C++, for processors with AVX2 or AVX-512: `titans.memory.span` head by head.
 
 A head's matrices then stay in its processor's cache, and what is small costs no call of PyTorch.
-Built where it is first used, and kept by PyTorch for the next time.
+Built where it is first used, and kept for the next time.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def fits(rule: Rule, sequences: Sequence[Tensor], precise: Sequence[Tensor]) -> 
         sequences: queries, keys and targets.
         precise: gates and memory.
     """
-    plain = rule.network.activation is SILU and not rule.network.normalise
+    plain = rule.network.activation == SILU and not rule.network.normalise
     dtypes = {x.dtype for x in sequences}
     return (
         plain
@@ -47,10 +47,10 @@ def forward(
     rule: Rule, sequences: Sequence[Tensor], gates: Sequence[Tensor], memory: list[Stacked]
 ) -> tuple[Tensor, list[Stacked], Kept]:
     """`span.forward`."""
-    after, kept = module().forward(_span(rule, sequences, gates, memory))
+    output, after, kept = module().forward(_span(rule, sequences, gates, memory))
     widens = (layer.widens for layer in memory)
     stacked = [Stacked(*pair) for pair in zip(after, widens, strict=True)]
-    return kept.reads[-1], stacked, Kept(memory, kept)
+    return output, stacked, Kept(memory, kept)
 
 
 def backward(

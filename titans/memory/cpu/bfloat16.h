@@ -14,7 +14,8 @@ namespace titans {
 inline uint32_t rounded(float x) {
   uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);
-  return bits + 0x7fff + (bits >> 16 & 1);
+  // What is not a number could be rounded to one.
+  return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : bits + 0x7fff + (bits >> 16 & 1);
 }
 
 inline void load(const Matrix& out, const at::BFloat16* from) {

@@ -101,7 +101,7 @@ void write(Chunk<T>& chunk, const Matrix& keys, const Matrix& targets) {
       at.length_e[t] = std::sqrt(dot(at.e.row(t), at.e.row(t), at.e.columns));
       const float norm = at.length_x[t] * at.length_e[t];
       // A norm that is not a number stays one.
-      at.clip[t] = norm <= clip ? 1 : clip / norm;
+      at.clip[t] = norm < clip ? 1 : clip / std::max(norm, std::numeric_limits<float>::min());
       for (int64_t i = 0; i < narrow.columns; i++)
         at.narrow.row(t)[i] = at.clip[t] * narrow.row(t)[i];
     }

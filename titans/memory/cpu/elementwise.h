@@ -83,8 +83,4 @@ inline Matrix times(Workspace& workspace, const Matrix& factors, const Matrix& x
   return out;
 }
 
-inline void add(const Matrix& out, const Matrix& x) {
-  for (int64_t i = 0; i < x.size(); i++) out.data[i] += x.data[i];
-}
-
 }  // namespace titans

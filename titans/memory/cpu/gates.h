@@ -41,7 +41,8 @@ struct Decay {
         carried(workspace.matrix(size, size)),
         written(workspace.matrix(size, size)),
         kept(workspace.matrix(3, size)) {
-    float a = 1, s = 1, b = 0;
+    // Next to 1 a small `alpha` would be rounded away, in each chunk anew.
+    double a = 1, s = 1, b = 0;
     for (int64_t t = 0; t < size; t++) {
       const float keep = 1 - gates.forget[t], carry = gates.momentum[t];
       float* __restrict h = carried.row(t), * __restrict g = written.row(t);
@@ -53,15 +54,16 @@ struct Decay {
       }
       h[t] = g[t] = 1;
       for (int64_t i = 0; i < size; i++) factors.writes.row(t)[i] = g[i] * gates.step[i];
-      a *= keep, s *= carry, b = keep * b + s;
+      const double exact = 1 - static_cast<double>(gates.forget[t]);
+      a *= exact, s *= carry, b = exact * b + s;
       kept.row(0)[t] = a, kept.row(1)[t] = s, kept.row(2)[t] = b;
-      factors.read.row(t)[0] = a, factors.read.row(t)[1] = b;
+      factors.read.row(t)[0] = kept.row(0)[t], factors.read.row(t)[1] = kept.row(2)[t];
     }
     for (int64_t i = 0; i < size; i++) {
       factors.last.row(i)[0] = factors.writes.row(size - 1)[i];
       factors.last.row(i)[1] = carried.row(size - 1)[i] * gates.step[i];
     }
-    const float mix[] = {a, b, 0, s};
+    const float mix[] = {kept.row(0)[size - 1], kept.row(2)[size - 1], 0, kept.row(1)[size - 1]};
     std::copy(mix, mix + 4, factors.mix.data);
   }
 

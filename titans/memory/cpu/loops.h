@@ -14,13 +14,14 @@ namespace titans {
 template <class F>
 void for_each_head(int64_t heads, const F& function) {
   at::parallel_for(0, heads, 1, [&](int64_t first, int64_t end) {
+    const Release release;
     for (int64_t head = first; head < end; head++) function(head, Workspace::of_this_thread());
   });
 }
 
-// The memory after the span, and what is kept; the last of its reads is the output.
+// What is read for each query, the memory after the span, and what is kept.
 template <class T>
-std::tuple<Tensors, Kept> forward_span(const Span& span) {
+std::tuple<Tensor, Tensors, Kept> forward_span(const Span& span) {
   const auto options = span.sequences[0].tensor.options();
   const int64_t heads = span.heads(), chunks = span.chunks(), size = span.size();
   Kept kept;
@@ -51,7 +52,9 @@ std::tuple<Tensors, Kept> forward_span(const Span& span) {
       advance(chunk, memory);
     }
   });
-  return {after, kept};
+  const Tensor output = kept.reads.back();
+  kept.reads.pop_back();
+  return {output, after, kept};
 }
 
 // Gradients of the sequences, the gates and the memory.

@@ -14,18 +14,14 @@ namespace titans {
 
 using Lanes = at::vec::Vectorized<float>;
 
-// Numbers lie row by row; the first columns of a wider matrix have its `stride`.
+// Numbers lie row by row.
 struct Matrix {
   float* data;
-  int64_t rows, columns, stride;
+  int64_t rows, columns;
 
-  float* row(int64_t index) const { return data + index * stride; }
+  float* row(int64_t index) const { return data + index * columns; }
   int64_t size() const { return rows * columns; }
-  Matrix first_rows(int64_t count) const { return {data, count, columns, stride}; }
-  Matrix first_columns(int64_t count) const { return {data, rows, count, stride}; }
-  Matrix columns_from(int64_t start, int64_t count) const {
-    return {data + start, rows, count, stride};
-  }
+  Matrix first_rows(int64_t count) const { return {data, count, columns}; }
 };
 
 // What a thread computes a chunk in: the same blocks in the same order for each chunk and head.
@@ -42,7 +38,7 @@ class Workspace {
   void rewind(size_t used) { next_ = used; }
 
   Matrix matrix(int64_t rows, int64_t columns) {
-    return {static_cast<float*>(bytes(rows * columns * sizeof(float))), rows, columns, columns};
+    return {static_cast<float*>(bytes(rows * columns * sizeof(float))), rows, columns};
   }
 
   void* bytes(size_t size) {
@@ -50,10 +46,9 @@ class Workspace {
     Block& block = blocks_[next_++];
     if (block.size < size) {
       const size_t whole = (size + 63) / 64 * 64;
-      block = {
-          std::unique_ptr<void, decltype(&std::free)>(std::aligned_alloc(64, whole), &std::free),
-          whole};
-      TORCH_CHECK(block.memory, "no memory for a block of ", whole, " bytes");
+      std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(64, whole), &std::free);
+      TORCH_CHECK(memory, "no memory for a block of ", whole, " bytes");
+      block = {std::move(memory), whole};
     }
     return block.memory.get();
   }
@@ -67,25 +62,26 @@ class Workspace {
   size_t next_ = 0;
 };
 
-inline void transpose(const float* from, int64_t rows, int64_t columns, int64_t stride, float* to) {
+// Bits are copied, whatever they stand for: two numbers of bfloat16 go as one.
+inline void transpose(const float* from, int64_t rows, int64_t columns, float* to) {
   constexpr int64_t size = Lanes::size();
   for (int64_t i = 0; i < rows; i += size) {
     for (int64_t j = 0; j < columns; j += size) {
-      const float* block = from + i * stride + j;
+      const float* block = from + i * columns + j;
       if (i + size <= rows && j + size <= columns) {
-        at::vec::transpose_mxn<float, size, size>(block, stride, to + j * rows + i, rows);
+        at::vec::transpose_mxn<float, size, size>(block, columns, to + j * rows + i, rows);
         continue;
       }
       for (int64_t k = i; k < std::min(i + size, rows); k++)
         for (int64_t l = j; l < std::min(j + size, columns); l++)
-          to[l * rows + k] = from[k * stride + l];
+          std::memcpy(to + l * rows + k, from + k * columns + l, sizeof(float));
     }
   }
 }
 
 inline Matrix transposed(Workspace& workspace, const Matrix& x) {
   Matrix result = workspace.matrix(x.columns, x.rows);
-  transpose(x.data, x.rows, x.columns, x.stride, result.data);
+  transpose(x.data, x.rows, x.columns, result.data);
   return result;
 }
 

@@ -23,7 +23,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   using namespace titans;
   namespace py = pybind11;
   using Free = py::call_guard<py::gil_scoped_release>;
-  py::class_<Kept>(module, "Kept").def_readonly("reads", &Kept::reads);
+  py::class_<Kept>(module, "Kept");
   py::class_<Span>(module, "Span")
       .def(py::init<const Tensors&, const Tensors&, const Tensors&, const std::vector<bool>&,
                     std::optional<double>>());

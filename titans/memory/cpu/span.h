@@ -31,7 +31,7 @@ struct Sequence {
   template <class T>
   Matrix room(Workspace& workspace, int64_t head, int64_t token, int64_t size) const {
     const int64_t width = tensor.size(2);
-    if constexpr (std::is_same_v<T, float>) return {of<float>(head, token), size, width, width};
+    if constexpr (std::is_same_v<T, float>) return {of<float>(head, token), size, width};
     return workspace.matrix(size, width);
   }
 
@@ -68,7 +68,7 @@ inline Tensors like(const std::vector<Sequence>& sequences) {
 inline std::vector<Matrix> of_head(const std::vector<Sequence>& matrices, int64_t head) {
   std::vector<Matrix> results;
   for (const Sequence& x : matrices)
-    results.push_back({x.of<float>(head), x.tensor.size(1), x.tensor.size(2), x.tensor.size(2)});
+    results.push_back({x.of<float>(head), x.tensor.size(1), x.tensor.size(2)});
   return results;
 }
 
@@ -140,7 +140,8 @@ struct Span {
 };
 
 // What the gradient needs besides: the memory before chunks 2, 4, ..., a `[chunk, heads, ...]` a
-// layer, and of all tokens the products of layers that do not widen and the reads of all layers.
+// layer, and of all tokens the products of layers that do not widen and the reads of all layers but
+// the last.
 struct Kept {
   Tensors memory;
   std::vector<std::optional<Tensor>> products;
