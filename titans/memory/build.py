@@ -33,9 +33,7 @@ def module() -> Any:
         return None
     macros = [f"-DCPU_CAPABILITY={capability}", f"-DCPU_CAPABILITY_{capability}"]
     try:
-        return _loaded(
-            _built(["-O3", "-fopenmp", *FLAGS[capability], *macros])
-        )
+        return _loaded(_built(["-O3", "-fopenmp", *FLAGS[capability], *macros]))
     except (OSError, ImportError, RuntimeError, subprocess.CalledProcessError) as error:
         lines = (getattr(error, "stderr", None) or str(error)).splitlines()
         reason = next((line for line in lines if "error" in line.lower()), "".join(lines[:1]))
