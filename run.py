@@ -79,29 +79,36 @@ def no_memory(error: BaseException) -> str:
     )
 
 
-def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
-    """Instantiates task, data, evaluations and trainer; what they refuse is one line."""
+def settle(config: DictConfig) -> None:
+    """Sets what holds for the process: what libraries may say, seed, threads and kernels."""
     import torch
     from lightning import seed_everything
 
-    from titans import tasks
     from titans.memory import compile_chunks
-    from titans.models import recompute_blocks
     from titans.ops import kernels
+    from titans.tasks import leads
 
     for library in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    if not tasks.leads():
+    if not leads():
         logging.getLogger().setLevel(logging.WARNING)
     # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
     warnings.filterwarnings("ignore", module="lightning")
+    seed_everything(config.seed, verbose=False)
+    if config.hardware.threads:
+        torch.set_num_threads(config.hardware.threads)
+    kernels.force(config.hardware.kernels)
+    compile_chunks(config.hardware.compile)
+
+
+def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
+    """Instantiates task, data, evaluations and trainer; what they refuse is one line."""
+    from titans import tasks
+    from titans.models import recompute_blocks
+
     with blaming_settings():
-        seed_everything(config.seed, verbose=False)
+        settle(config)
         check_arguments(config, *(f"task.{part}" for part in PARTS), "logger")
-        if config.hardware.threads:
-            torch.set_num_threads(config.hardware.threads)
-        kernels.force(config.hardware.kernels)
-        compile_chunks(config.hardware.compile)
         make = partial(hydra.utils.instantiate, _convert_="all")
         task = make(
             config.task.objective,
