@@ -36,8 +36,8 @@ class Panel(NamedTuple):
 def draw(comparison: Comparison, path: Path) -> None:
     """Writes a PNG: a line for each label of the last row column, against the numeric column.
 
-    Two row columns give a panel for each label of the first. One row column gives one panel; or,
-    where scores depend on the machine, one for the paper and one for each machine of ours.
+    Two row columns give a panel for each label of the first; one row column gives one panel. Where
+    ours stand apart, being of a machine or a text of their own, each block of ours has a panel.
 
     Args:
         comparison: A table with one or two row columns and one numeric column (x), whose scores
@@ -50,10 +50,10 @@ def draw(comparison: Comparison, path: Path) -> None:
     shown = panels(comparison)
     figure = Figure(figsize=(1.6 + max(5, 3.8 * len(shown)), 3.8), layout="constrained")
     colors = dict(zip(names(table, shown), cycle(COLORS), strict=False))
-    grid = figure.subplots(1, len(shown), sharey=not table.by_machine, squeeze=False)
+    grid = figure.subplots(1, len(shown), sharey=not table.apart, squeeze=False)
     for axes, panel in zip(grid[0], shown, strict=True):
         _draw_panel(axes, table, panel, colors)
-        if table.by_machine or axes is grid[0][0]:
+        if table.apart or axes is grid[0][0]:
             axes.set_ylabel(axis(table))
     _legend(figure, colors)
     figure.suptitle("\n".join([table.title, *_key(comparison)]), fontsize="medium")
@@ -63,7 +63,12 @@ def draw(comparison: Comparison, path: Path) -> None:
 def panels(comparison: Comparison) -> list[Panel]:
     """What is drawn side by side: a panel a label or a machine, as `draw` says."""
     blocks = _measured(comparison)
-    return (_by_machine if comparison.table.by_machine else _by_label)(comparison.table, blocks)
+    table = comparison.table
+    if not table.apart:
+        return _by_label(table, blocks)
+    paper = [panel._replace(title=f"the paper: {panel.title or 'machine not stated'}")
+             for panel in _by_label(table, [])]  # fmt: skip
+    return [*paper, *(Panel(_about(block), [block.scores], {}) for block in blocks)]
 
 
 def names(table: Table, shown: Iterable[Panel]) -> list[str]:
@@ -74,7 +79,7 @@ def names(table: Table, shown: Iterable[Panel]) -> list[str]:
     """
     shown = list(shown)
     drawn = {name for panel in shown for scores in panel.ours for name in lines(table, scores)}
-    if table.by_machine or not drawn:
+    if table.apart or not drawn:
         drawn |= {name for panel in shown for name in lines(table, panel.printed)}
     order = dict.fromkeys(cell.labels[table.rows[-1]] for cell in (*table.cells, *table.ours))
     return [name for name in order if name in drawn]
@@ -111,14 +116,10 @@ def _by_label(table: Table, blocks: list[Block]) -> list[Panel]:
     ]
 
 
-def _by_machine(table: Table, blocks: list[Block]) -> list[Panel]:
-    ours = [
-        Panel(
-            fill(f"ours: {block.scale}, {_seeds([block])}, {block.machine}", 50), [block.scores], {}
-        )
-        for block in blocks
-    ]
-    return [Panel("the paper: machine not stated", [], _printed(table.cells)), *ours]
+def _about(block: Block) -> str:
+    """What a panel of ours alone is of."""
+    facts = [block.protocol, block.scale, _seeds([block]), block.machine]
+    return fill("ours: " + ", ".join(fact for fact in facts if fact), 50)
 
 
 def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, str]) -> None:
@@ -137,17 +138,17 @@ def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, s
     for name, points in lines(table, panel.printed).items():
         if name in colors:
             x, y, _ = zip(*points, strict=True)
-            label = name if table.by_machine else None
+            label = name if table.apart else None
             axes.plot(x, y, color=colors[name], ls="--", lw=1, alpha=0.6, label=label)
     cells = (*table.cells, *(cell for scores in panel.ours for cell in scores))
     ticks = sorted({float(cell.labels[table.columns[0]]) for cell in cells})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [short(tick) for tick in ticks])
-    axes.set_title(panel.title, fontsize=8 if table.by_machine else "medium")
+    axes.set_title(panel.title, fontsize=8 if table.apart else "medium")
     axes.set_xlabel(f"{table.columns[0]} in tokens")
     if table.unit == "%":
         axes.set_ylim(-4, 104)
-    else:
+    elif table.higher_is_better:
         axes.set_ylim(bottom=0)
     axes.grid(alpha=0.25)
 
@@ -186,7 +187,7 @@ def _legend(figure: "Figure", order: Iterable[str]) -> None:
 
 def _key(comparison: Comparison) -> list[str]:
     """What solid and dashed lines are, where no panel says so."""
-    if comparison.table.by_machine:
+    if comparison.table.apart:
         return []
     blocks = _measured(comparison)
     scales = ", ".join(dict.fromkeys(block.scale or "that of the paper" for block in blocks))

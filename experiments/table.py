@@ -81,6 +81,11 @@ class Table:
     chance: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def apart(self) -> bool:
+        """Whether ours are drawn beside the paper's and not among them: other machines or texts."""
+        return self.by_machine or bool(self.protocols)
+
+    @property
     def measurable(self) -> tuple[Cell, ...]:
         """Cells that a run of ours could fill."""
         return (*self.wanted, *(cell for cell in self.beyond if cell.run))

@@ -8,6 +8,7 @@ import pytest
 from experiments.beside import beside
 from experiments.compare import Comparison, compare
 from experiments.page import grids, left_out
+from experiments.plot import panels
 from experiments.record import Record
 from experiments.table import HERE, load, selecting
 
@@ -101,3 +102,20 @@ def test_a_run_is_shown_beside_the_paper_by_its_own_protocol_alone() -> None:
 @pytest.mark.parametrize("key", ["task.folds", "task.fold"])
 def test_a_record_says_which_fold_it_is(key: str) -> None:
     assert key in selecting()
+
+
+def test_another_text_has_a_panel_of_its_own() -> None:
+    found = Record(
+        choices={"model": "lmm", "task": "context", "scale": "tiny"},
+        overrides=["model=lmm", "task=context", "scale=tiny"],
+        seed=0,
+        scores={"context/2048": 64.0},
+        started="2026-01-01T00:00:00+00:00",
+    )
+    shown = panels(compare(load(HERE / "figure7_depth"), [found]))
+    assert [panel.title for panel in shown[:3]] == [f"the paper: {n}M" for n in (170, 360, 760)]
+    assert not any(panel.ours for panel in shown[:3])
+    (own,) = shown[3:]
+    assert own.title.startswith("ours: Held-out English")
+    assert [score.values for score in own.ours[0].values()] == [(64.0,)]
+    assert not own.printed
