@@ -163,11 +163,12 @@ def short(length: float) -> str:
 
 def lines(table: Table, scores: Mapping[Cell, Score]) -> Lines:
     """Label of the last row column -> its points (x, mean, deviation), from left to right."""
-    found: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    found: dict[str, dict[float, tuple[float, float, float]]] = defaultdict(dict)
     for cell, score in scores.items():
+        # A score of ours may stand for several cells: one of each scale of the paper's.
         x = float(cell.labels[table.columns[0]])
-        found[cell.labels[table.rows[-1]]].append((x, score.mean, score.deviation or 0.0))
-    return {name: sorted(points) for name, points in found.items()}
+        found[cell.labels[table.rows[-1]]][x] = (x, score.mean, score.deviation or 0.0)
+    return {name: sorted(points.values()) for name, points in found.items()}
 
 
 def _printed(cells: Iterable[Cell]) -> dict[Cell, Score]:

@@ -8,7 +8,7 @@ import pytest
 from experiments.beside import beside
 from experiments.compare import Comparison, compare
 from experiments.page import grids, left_out
-from experiments.plot import panels
+from experiments.plot import lines, panels
 from experiments.record import Record
 from experiments.table import HERE, load, selecting
 
@@ -112,10 +112,11 @@ def test_another_text_has_a_panel_of_its_own() -> None:
         scores={"context/2048": 64.0},
         started="2026-01-01T00:00:00+00:00",
     )
-    shown = panels(compare(load(HERE / "figure7_depth"), [found]))
+    table = load(HERE / "figure7_depth")
+    shown = panels(compare(table, [found]))
     assert [panel.title for panel in shown[:3]] == [f"the paper: {n}M" for n in (170, 360, 760)]
     assert not any(panel.ours for panel in shown[:3])
     (own,) = shown[3:]
     assert own.title.startswith("ours: Held-out English")
-    assert [score.values for score in own.ours[0].values()] == [(64.0,)]
+    assert lines(table, own.ours[0]) == {"LMM (L_M=2)": [(2000.0, 64.0, 0.0)]}
     assert not own.printed
