@@ -20,7 +20,7 @@ def compile_chunks(wanted: bool) -> None:
     _wanted = wanted and _has_compiler()
     if _wanted:
         # Shapes past the compiler's limit are computed as they are: no one need be warned.
-        torch._logging.set_logs(dynamo=logging.ERROR)
+        logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
     if wanted and not _wanted:
         log.warning("hardware.compile: there is no C++ compiler, so nothing is compiled")
 
