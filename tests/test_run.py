@@ -22,6 +22,7 @@ SMALL = [
     "hardware=cpu",
     "hardware.threads=1",
     f"task.steps={STEPS}",
+    "task.data.length=128",
     "task.data.tokens_per_batch=256",
     "task.data.least_prompts=1",
     "task.objective.warmup=5",
