@@ -44,9 +44,7 @@ def case(
     widths: tuple[int, ...] = (6, 12, 6), *, layers: int = 1, time: int = TIME, **more: Any
 ) -> dict[str, Any]:
     """Arguments of `memorize`, of two sequences and two heads."""
-    normal = partial(
-        torch.randn, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )  # fmt: skip
+    normal = partial(torch.randn, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     axes = (2, 2, time) if layers == 1 else (2, 2, time, layers)
     gates = {n: normal(*axes).sigmoid() * m for n, m in zip(GATES, (0.1, 0.9, 0.03), strict=True)}
     gates["momentum"][:, :, 3] = 0

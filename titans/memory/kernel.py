@@ -48,9 +48,8 @@ def forward(
 ) -> tuple[Tensor, list[Stacked], Kept]:
     """`span.forward`."""
     output, after, kept = module().forward(_span(rule, sequences, gates, memory))
-    widens = (layer.widens for layer in memory)
-    stacked = [Stacked(*pair) for pair in zip(after, widens, strict=True)]
-    return output, stacked, Kept(memory, kept)
+    layers = zip(memory, after, strict=True)
+    return output, [layer._replace(matrix=x) for layer, x in layers], Kept(memory, kept)
 
 
 def backward(
