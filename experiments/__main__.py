@@ -8,9 +8,10 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from experiments.compare import Comparison, compare
+from experiments.front import front
 from experiments.page import Grid, grids, left_out
 from experiments.record import Record, read_all
-from experiments.report import write_report
+from experiments.report import markdown, write_report
 from experiments.table import HERE, TableError, load, names
 from experiments.terminal import draw, say
 
@@ -93,8 +94,10 @@ def _report(
 
     write_page(PAGE, tables, records, warnings)
     print(f"wrote {PAGE.relative_to(HERE.parent)}")
+    if write_report(HERE.parent / "README.md", front(tables, records)):
+        print("rewrote README.md")
     for it in tables:
-        changed = write_report(HERE / it.table.name, it)
+        changed = write_report(HERE / it.table.name / "README.md", markdown(it))
         if changed:
             print(f"rewrote experiments/{it.table.name}/README.md")
         picture = HERE / it.table.name / it.table.picture

@@ -42,6 +42,15 @@ class Comparison:
             if cell not in self.paper.scores and (cell, cell.run.get("scale")) not in measured
         ]
 
+    def fullest(self) -> list[Block]:
+        """The blocks with scores; of several budgets alone the one with the most."""
+        most: dict[tuple[str, ...], Block] = {}
+        for block in (self.paper, *self.reduced):
+            before = most.setdefault((block.scale, block.machine, block.protocol), block)
+            if len(block.scores) > len(before.scores):
+                most[block.scale, block.machine, block.protocol] = block
+        return [block for block in most.values() if block.scores]
+
     def apart(self) -> int:
         """How many scores were measured at a reduced scale, whatever rows would share them."""
         cells = (cell for block in self.reduced for cell in block.scores)

@@ -1,7 +1,7 @@
 """All that records say as one HTML page: no network, nothing to install, opens from disk."""
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -25,7 +25,8 @@ from experiments.page import (
     with_columns_of,
 )
 from experiments.provenance import machine_name
-from experiments.record import FINISHED, Record
+from experiments.record import Record
+from experiments.runs import cost, one_a_run
 from experiments.table import HERE, Table
 from experiments.verdict import verdict
 
@@ -82,7 +83,7 @@ class Section:
     picture: Picture | None
     left_out: list[str]
     commands: list[str]
-    seconds: float
+    hours: float
 
 
 def write_page(
@@ -123,7 +124,7 @@ def render(
         sections=[_section(comparison, conf) for comparison in comparisons],
         claims=[(it.table, claim) for it in comparisons for claim in it.table.claims],
         runs=runs,
-        seconds=sum(run.seconds for run in runs),
+        hours=sum(run.core_hours for run in runs),
         warnings=warnings,
         typed=typed,
         machine_name=machine_name,
@@ -132,25 +133,12 @@ def render(
     )
 
 
-def one_a_run(records: Iterable[Record]) -> list[Record]:
-    """Records, newest first; of a run that was written twice, what it came to in the end."""
-    found: dict[tuple[object, ...], Record] = {}
-    for record in sorted(records, key=lambda r: (r.status == FINISHED, r.seconds)):
-        choices = tuple(sorted(record.choices.items()))
-        found[record.when, record.seed, choices, tuple(record.overrides)] = record
-    return sorted(found.values(), key=lambda r: (r.when, r.digest), reverse=True)
-
-
 def typed(record: Record) -> str:
     """The command line of a run."""
     return shlex.join(["python", "run.py", *record.overrides])
 
 
 def _section(comparison: Comparison, conf: Path) -> Section:
-    blocks = (comparison.paper, *comparison.reduced)
-    shown = [record for block in blocks for record in block.records]
-    left = (*comparison.changed, *comparison.failed, *comparison.partial)
-    runs = one_a_run([*shown, *left])
     paper, *reduced = grids(comparison)
     unit = f" [{comparison.table.unit}]" if comparison.table.unit else ""
     title = (
@@ -170,7 +158,7 @@ def _section(comparison: Comparison, conf: Path) -> Section:
         picture=picture(comparison),
         left_out=left_out(comparison),
         commands=comparison.commands(conf),
-        seconds=sum(run.seconds for run in runs),
+        hours=cost(comparison),
     )
 
 

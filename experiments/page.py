@@ -85,21 +85,26 @@ def _paper_grid(comparison: Comparison) -> Grid:
                 lines.append([*row, *([kind] if ours else []), *spread])
     remarks = [f"[{i}] {note.text}" if note.at else note.text for i, note in numbered(table)]
     budget = _budget(comparison.paper.records)
-    remarks += [f"Ours: {', '.join([*budget, _legend(ours.values())])}"] if ours else []
+    remarks += [f"Ours: {', '.join([*budget, legend(ours.values())])}"] if ours else []
     labels = len(table.rows) + bool(ours)
     return Grid(title, header, lines, [*remarks, *_chance(table)], labels)
 
 
 def _reduced_grid(table: Table, block: Block) -> Grid:
     rows = tuple(column for column in table.rows if column != "scale")
-    phrases = [block.scale, *_budget(block.records), *([block.machine] if block.machine else [])]
-    title = f"{block.protocol or 'Reduced scale'}: {', '.join(phrases)}"
     measured = {cell: measured_text(table, score) for cell, score in block.scores.items()}
     table = with_columns_of(table, block.scores)
     found = by_row(block.scores, rows, table.columns)
     lines = [[*row, *_spread(table, cells, measured)] for row, cells in found.items()]
-    remarks = [f"Ours: {_legend(block.scores.values())}", *_chance(table)]
-    return Grid(title, [*map(heading, rows), *_columns(table)], lines, remarks, len(rows))
+    remarks = [f"Ours: {legend(block.scores.values())}", *_chance(table)]
+    header = [*map(heading, rows), *_columns(table)]
+    return Grid(about(block), header, lines, remarks, len(rows))
+
+
+def about(block: Block) -> str:
+    """What the scores of a block are of: protocol, scale, budget and, if it matters, machine."""
+    known = [block.scale, *_budget(block.records), block.machine]
+    return f"{block.protocol or 'Reduced scale'}: {', '.join(filter(None, known))}"
 
 
 def heading(column: str) -> str:
@@ -113,7 +118,7 @@ def gap_text(table: Table, cell: Cell, score: Score) -> str:
     return f"{gap:+z.{table.decimals}f}" if isfinite(gap) else ""
 
 
-def _legend(scores: Iterable[Score]) -> str:
+def legend(scores: Iterable[Score]) -> str:
     """How to read scores of ours."""
     scores = list(scores)
     several = any(len(score.values) > 1 for score in scores)

@@ -62,7 +62,7 @@ def draw(comparison: Comparison, path: Path) -> None:
 
 def panels(comparison: Comparison) -> list[Panel]:
     """What is drawn side by side: a panel a label or a machine, as `draw` says."""
-    blocks = _measured(comparison)
+    blocks = comparison.fullest()
     table = comparison.table
     if not table.apart:
         return _by_label(table, blocks)
@@ -88,16 +88,6 @@ def names(table: Table, shown: Iterable[Panel]) -> list[str]:
 def axis(table: Table) -> str:
     """What the scores are, with their unit."""
     return f"{table.value} in %" if table.unit == "%" else table.unit
-
-
-def _measured(comparison: Comparison) -> list[Block]:
-    """The blocks with scores; of several budgets alone the one with the most, as all are of one."""
-    most: dict[tuple[str, ...], Block] = {}
-    for block in (comparison.paper, *comparison.reduced):
-        before = most.setdefault((block.scale, block.machine, block.protocol), block)
-        if len(block.scores) > len(before.scores):
-            most[block.scale, block.machine, block.protocol] = block
-    return [block for block in most.values() if block.scores]
 
 
 def _by_label(table: Table, blocks: list[Block]) -> list[Panel]:
@@ -190,7 +180,7 @@ def _key(comparison: Comparison) -> list[str]:
     """What solid and dashed lines are, where no panel says so."""
     if comparison.table.apart:
         return []
-    blocks = _measured(comparison)
+    blocks = comparison.fullest()
     scales = ", ".join(dict.fromkeys(block.scale or "that of the paper" for block in blocks))
     apart = ", at another scale" if any(block.scale for block in blocks) else ""
     spread = f"mean ± sample standard deviation of {_seeds(blocks)}"

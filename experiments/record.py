@@ -74,6 +74,18 @@ class Record:
             raise RecordError(f"status is {self.status!r}, not {FINISHED!r} or {FAILED!r}")
         _ = self.when
 
+    @property
+    def core_hours(self) -> float:
+        """Wall time times cores that computed; times devices, where it ran on others."""
+        threads = self._count("threads") or self._count("cores") or 1
+        each = threads if self.machine.get("device", "cpu") == "cpu" else 1
+        return self.seconds / 3600 * each * (self._count("processes") or 1)
+
+    def _count(self, of: str) -> int:
+        """A fact of the machine where it is a whole number, 0 where nobody knows."""
+        value = self.machine.get(of)
+        return value if isinstance(value, int) else 0
+
     @cached_property
     def when(self) -> datetime:
         """The start as a time in UTC.

@@ -1,4 +1,4 @@
-"""The tables as Markdown, in the generated block of each README."""
+"""The tables as Markdown, in the generated block of a README."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from experiments.table import TableError
 OPEN, CLOSE = "<!-- generated -->", "<!-- /generated -->"
 
 
-def write_report(folder: Path, comparison: Comparison, conf: Path = CONF) -> bool:
-    """Rewrite the generated block of a table's README; the words around it stay.
+def write_report(readme: Path, generated: str) -> bool:
+    """Rewrite the generated block of a README; the words around it stay.
 
     Returns:
         Whether the page changed.
@@ -20,16 +20,15 @@ def write_report(folder: Path, comparison: Comparison, conf: Path = CONF) -> boo
     Raises:
         TableError: If the README or its markers are missing.
     """
-    readme = folder / "README.md"
     try:
         before, after = readme.read_text(encoding="utf-8"), ""
         head, _, rest = before.partition(OPEN)
         _, marker, after = rest.partition(CLOSE)
     except OSError as error:
-        raise TableError(f"{folder}: {error}") from error
+        raise TableError(str(error)) from error
     if not marker:
         raise TableError(f"{readme}: no block between {OPEN} and {CLOSE}")
-    page = f"{head}{OPEN}\n{markdown(comparison, conf)}\n{CLOSE}{after}"
+    page = f"{head}{OPEN}\n{generated}\n{CLOSE}{after}"
     if page != before:
         readme.write_text(page, encoding="utf-8")
     return page != before
@@ -38,7 +37,7 @@ def write_report(folder: Path, comparison: Comparison, conf: Path = CONF) -> boo
 def markdown(comparison: Comparison, conf: Path = CONF) -> str:
     """The claims and grids of a comparison, what they leave out, and the missing commands."""
     blocks = [_claims(comparison)] if comparison.table.claims else []
-    blocks += [_grid(grid) for grid in grids(comparison)]
+    blocks += [markdown_of(grid) for grid in grids(comparison)]
     blocks += left_out(comparison)
     commands = comparison.commands(conf)
     if commands:
@@ -51,7 +50,8 @@ def _claims(comparison: Comparison) -> str:
     return "\n".join(map(_line, [["the paper says", "ours", "verdict"], ["---"] * 3, *said]))
 
 
-def _grid(grid: Grid) -> str:
+def markdown_of(grid: Grid) -> str:
+    """A grid under its title, with its remarks."""
     lines = [_line(grid.header), _line(["---"] * len(grid.header)), *map(_line, grid.lines)]
     return "\n\n".join([f"**{grid.title}**", "\n".join(lines), *grid.remarks])
 

@@ -25,6 +25,7 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
                     paper's numbers, whose machine is not stated, beside none of them
     by_tokens       whether runs of another number of training tokens stand apart: yes, unless the
                     table's data sets are of unlike sizes
+    summary         column -> labels: the scores that the front page shows
     picture         file name of a plot of the scores against the one, numeric column
     protocols       what another protocol is called -> what takes the place of the keys above. Its
                     runs stand in blocks of their own, beside no printed number
@@ -73,6 +74,7 @@ class Table:
     value: str
     average_over: Mapping[str, tuple[str, ...]]
     picture: str = ""
+    summary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ours: tuple[Cell, ...] = ()
     beyond: tuple[Cell, ...] = ()
     by_machine: bool = False
@@ -151,6 +153,7 @@ def _table(
     protocols = _protocols(name, spec, printed, edition)
     value, score, means = spec.pop("value"), spec.pop("score", ""), spec.pop("means", {})
     own, averaged = spec.pop("edition", "v1"), spec.pop("average_over", {})
+    summary = spec.pop("summary", {})
     run, selects = spec.pop("run", {}), spec.pop("selects", {})
     edition = edition or own
     shown = [row for row in printed if row.get("version", edition) == edition]
@@ -193,7 +196,8 @@ def _table(
         notes=notes,
         claims=claims,
         value=value,
-        average_over={key: tuple(map(str, values)) for key, values in averaged.items()},
+        average_over=_labels(averaged),
+        summary=_labels(summary),
         protocols=protocols,
         **spec,
     )
@@ -234,6 +238,10 @@ def _overrides(
     overrides = chosen | _strings(run)
     order = ["model", "task", "scale"]
     return dict(sorted(overrides.items(), key=lambda item: [*order, item[0]].index(item[0])))
+
+
+def _labels(mapping: dict[str, list[Any]]) -> dict[str, tuple[str, ...]]:
+    return {key: tuple(map(str, values)) for key, values in mapping.items()}
 
 
 def _strings(mapping: dict[Any, Any]) -> dict[str, str]:

@@ -12,8 +12,9 @@ import pytest
 
 from experiments.cell import CONF
 from experiments.compare import compare
-from experiments.html import one_a_run, render
+from experiments.html import render
 from experiments.record import Record, read_all
+from experiments.runs import one_a_run
 from experiments.table import HERE, load, names
 from tests.experiments.page_reader import Page, read
 
@@ -101,7 +102,7 @@ def test_every_run_behind_a_number_tells_where_it_comes_from() -> None:
     assert buttons
     assert all(f"run-{d}" in runs for a in buttons for d in a["data-runs"].split())
     (row,) = found.tables("runs")[0].rows
-    for fact in ("0.50", "0123456789abcdef", "Xeon, 8 cores", language().file_name):
+    for fact in ("4.00", "0123456789abcdef", "Xeon, 8 cores", language().file_name):
         assert fact in row
     assert "python run.py model=mac task=commonsense scale=400m" in row
 
