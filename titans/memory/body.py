@@ -25,12 +25,23 @@ EAGER = Body(partial(span.forward, span.EAGER), partial(span.backward, span.EAGE
 KERNEL = Body(kernel.forward, kernel.backward)
 
 
-def chosen(rule: Rule, sequences: Sequence[Tensor], precise: Sequence[Tensor]) -> Body:
-    """What computes chunks of such sequences, gates and memory now."""
+def chosen(
+    rule: Rule, sequences: Sequence[Tensor], precise: Sequence[Tensor], *, once: bool = False
+) -> Body:
+    """What computes chunks of such sequences, gates and memory now.
+
+    Args:
+        rule: what is the same for all chunks.
+        sequences: queries, keys and targets.
+        precise: gates and memory.
+        once: whether chunks of this size are not worth a compilation.
+    """
     if not wanted():
         return EAGER
     if kernel.fits(rule, sequences, precise):
         return KERNEL
+    if once:
+        return EAGER
     # One chunk and not the loop over them, which takes minutes to compile.
     work = span.Work(*(compiled(function) for function in span.EAGER))
     return Body(partial(span.forward, work), partial(span.backward, work))

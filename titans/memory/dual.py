@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from titans.memory.body import EAGER, Body, chosen
+from titans.memory.body import Body, chosen
 from titans.memory.chunk import Rule
 from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check
 from titans.memory.stacked import Stacked
@@ -89,9 +89,9 @@ def memorize(
         if start < stop:
             pieces = [x[:, start:stop] for x in sequences]
             factors = [g[:, :, start:stop].unflatten(2, (-1, size)) for g in gates]
-            # A last, shorter chunk may be of any size: it is not worth a compilation.
             precise = [*factors, *(layer.matrix for layer in memory)]
-            body = chosen(rule, pieces, precise) if size == chunk_size else EAGER
+            # A last, shorter chunk may be of any size.
+            body = chosen(rule, pieces, precise, once=size != chunk_size)
             output, memory = _chunks(rule, body, pieces, factors, memory)
             outputs.append(output)
 
