@@ -50,7 +50,7 @@ def past_the_limit() -> float:
 def layers() -> float:
     torch.manual_seed(0)
     layer = NeuralMemory(16, heads=2, chunk_size=CHUNK).double()
-    x = torch.randn(1, 2 * BLOCK + TIME, 16, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(4, 2 * BLOCK + TIME, 16, dtype=torch.float64, requires_grad=True)
     results = []
     for wanted in (True, False):
         compile_chunks(wanted)

@@ -38,7 +38,8 @@ def blockwise(
     time = sequences[0].shape[-2]
     with torch.autocast(before.device.type, enabled=False):
         if time <= BLOCK or before.shape[-2] > BLOCK:
-            return function(torch.cat([before, sequences[0]], -2), *sequences[1:], *parameters)
+            body = _body(function, sequences[0])
+            return body(torch.cat([before, sequences[0]], -2), *sequences[1:], *parameters)
         results: tuple[Tensor, ...] = _Blockwise.apply(  # type: ignore[no-untyped-call]
             function, len(sequences), before, *sequences, *parameters
         )
@@ -57,8 +58,8 @@ class _Blockwise(torch.autograd.Function):
         sequences, parameters = tensors[:count], tensors[count:]
         time, results = sequences[0].shape[-2], list[Tensor]()
         for start in range(0, time, BLOCK):
-            body = _body(function, start, time)
-            parts = body(*_pieces(past, sequences, start), *parameters)
+            pieces = _pieces(past, sequences, start)
+            parts = _body(function, pieces[0])(*pieces, *parameters)
             if not results:
                 results = [x.new_empty(*x.shape[:-2], time, x.shape[-1]) for x in parts]
             for whole, part in zip(results, parts, strict=True):
@@ -76,7 +77,7 @@ class _Blockwise(torch.autograd.Function):
         for start in reversed(range(0, sequences[0].shape[-2], BLOCK)):
             place = slice(start, start + BLOCK)
             leaves = [x.detach() for x in (*_pieces(past, sequences, start), *parameters)]
-            body = _body(ctx.function, start, sequences[0].shape[-2])
+            body = _body(ctx.function, leaves[0])
             with torch.autocast(past.device.type, enabled=False), torch.enable_grad():
                 outputs = body(*(leaf.requires_grad_() for leaf in leaves))
             parts = [g[..., place, :] for g in gradients]
@@ -93,10 +94,9 @@ class _Blockwise(torch.autograd.Function):
         return None, None, to_past, *to_sequences, *to_parameters
 
 
-def _body(function: Map, start: int, time: int) -> Map:
-    """What computes the block that begins at `start`."""
-    # A last, shorter block may be of any size: it is not worth a compilation.
-    return compiled(function) if start + BLOCK <= time else function
+def _body(function: Map, piece: Tensor) -> Map:
+    """What computes a piece; one of few tokens is not worth a compilation."""
+    return compiled(function) if piece.shape[:-1].numel() >= BLOCK else function
 
 
 def _pieces(past: Tensor, sequences: Sequence[Tensor], start: int) -> list[Tensor]:
