@@ -228,7 +228,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
     from titans.evals.measure import high_water
     from titans.tasks import address, leads
 
-    began = time.monotonic()
+    began = time.monotonic() - task.seconds_before
     if not leads():
         return train(config, planned(config), task, data, trainer)
     record = replace(

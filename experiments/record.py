@@ -40,7 +40,7 @@ class Record:
         versions: Package to version.
         machine: Facts about the hardware, without a host name.
         started: ISO 8601 time in UTC.
-        seconds: Wall time of the run.
+        seconds: Wall time of the run, of all its starts together as far as checkpoints know.
         status: `finished` or `failed`; a failed run keeps the scores it had.
         error: Why the run failed; empty when it finished.
         wandb: The run on Weights & Biases, as `project/id`; empty where there is none.

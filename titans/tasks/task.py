@@ -1,5 +1,6 @@
 """What every objective shares: a network, what the run is, and what a checkpoint has to fit."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Task(LightningModule):
     Attributes:
         mend: what to set where the training diverges.
         shards: whether the network can be divided among processes.
+        seconds_before: what the run had taken when it left the checkpoint that it goes on from.
     """
 
     mend = "lower the learning rate"
@@ -49,6 +51,7 @@ class Task(LightningModule):
         super().__init__()
         self.network, self.make_optimizer, self.run = network, optimizer, dict(run or {})
         self.tokens_seen = self.steps_taken = 0
+        self.seconds_before, self.began = 0.0, time.monotonic()
 
     @property
     def settled(self) -> bool:
@@ -94,12 +97,14 @@ class Task(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes whose checkpoint it is."""
         checkpoint["run"], checkpoint["tokens_seen"] = self.run, self.tokens_seen
+        checkpoint["seconds"] = self.seconds_before + time.monotonic() - self.began
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Takes the weights of a checkpoint, and notes in `restored` the run that made it."""
         self.on_load_checkpoint(checkpoint)
         self.load_state_dict(checkpoint["state_dict"])
         self.restored: dict[str, Any] = checkpoint["run"]
+        self.seconds_before = 0.0
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Goes on counting, once the checkpoint is known to fit.
@@ -127,6 +132,7 @@ class Task(LightningModule):
             )
         self.tokens_seen = int(checkpoint["tokens_seen"])
         self.steps_taken = int(checkpoint["global_step"])
+        self.seconds_before = float(checkpoint.get("seconds", 0.0))
 
 
 def words(run: dict[str, Any]) -> str:
