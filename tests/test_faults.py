@@ -36,7 +36,7 @@ def scored(config: DictConfig, *loggers: Any, scores: Any) -> Record:
     strategy = Mock(root_device=torch.device("cpu"))
     how = {"precision": "32-true", "world_size": 1}
     trainer = Mock(loggers=list(loggers), strategy=strategy, **how)
-    task = Mock(network=nn.Linear(1, 1), tokens_seen=0)
+    task = Mock(network=nn.Linear(1, 1), tokens_seen=0, seconds_before=0.0)
     return run.run(config, task, None, {"one": lambda _: scores}, trainer)
 
 

@@ -98,8 +98,9 @@ def test_report_is_what_the_records_say(tmp_path: Path) -> None:
     copy = tmp_path / "project"
     for part in ("experiments", "conf"):
         shutil.copytree(ROOT / part, copy / part)
+    shutil.copy(ROOT / "README.md", copy)
     report = [sys.executable, "-m", "experiments", "report"]
     done = subprocess.run(report, cwd=copy, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for page in (ROOT / "experiments").glob("*/README.md"):
+    for page in (ROOT / "README.md", *(ROOT / "experiments").glob("*/README.md")):
         assert (copy / page.relative_to(ROOT)).read_text() == page.read_text(), page
