@@ -61,7 +61,8 @@ def layers() -> float:
 
 
 def farthest(results: list[list[Tensor]]) -> float:
-    return max((one - two).abs().max().item() for one, two in zip(*results, strict=True))
+    errors = [(one - two).abs().max() for one, two in zip(*results, strict=True)]
+    return torch.stack(errors).max().item()
 
 
 if __name__ == "__main__":

@@ -56,9 +56,12 @@ def found(case: Case, dtype: torch.dtype = torch.float32, **more: Any) -> dict[s
 
 
 def farthest(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
-    """The largest error of a tensor, as a share of its norm."""
-    errors = [(found[name].double() - x).norm() / x.norm() for name, x in expected.items()]
-    return max(error.item() for error in errors)
+    """The largest error of a tensor, as a share of its norm; not a number where one is not."""
+    errors = [
+        (found[name].double() - x).norm() / x.norm().clamp_min(1e-30)
+        for name, x in expected.items()
+    ]
+    return torch.stack(errors).max().item()
 
 
 def taken(case: Case, network: MemoryNetwork, dtype: torch.dtype) -> bool:
