@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -79,35 +78,18 @@ def no_memory(error: BaseException) -> str:
     )
 
 
-def settle(config: DictConfig) -> None:
-    """Sets what holds for the process: what libraries may say, seed, threads and kernels."""
-    import torch
-    from lightning import seed_everything
-
-    from titans.memory import compile_chunks
-    from titans.ops import kernels
-    from titans.tasks import leads
-
-    for library in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-    if not leads():
-        logging.getLogger().setLevel(logging.WARNING)
-    # Lightning's remarks on itself: its use of a deprecated type, our choice of workers.
-    warnings.filterwarnings("ignore", module="lightning")
-    seed_everything(config.seed, verbose=False)
-    if config.hardware.threads:
-        torch.set_num_threads(config.hardware.threads)
-    kernels.force(config.hardware.kernels)
-    compile_chunks(config.hardware.compile)
-
-
 def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     """Instantiates task, data, evaluations and trainer; what they refuse is one line."""
     from titans import tasks
     from titans.models import recompute_blocks
 
     with blaming_settings():
-        settle(config)
+        tasks.settle(
+            seed=config.seed,
+            threads=config.hardware.threads,
+            use_kernels=config.hardware.kernels,
+            compiled=config.hardware.compile,
+        )
         check_arguments(config, *(f"task.{part}" for part in PARTS), "logger")
         make = partial(hydra.utils.instantiate, _convert_="all")
         task = make(
@@ -145,39 +127,19 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         training = None if config.evaluate_only else data
         if training is not None:
             training.setup()
-        trainer = build_trainer(config, task, training, callbacks)
+        trainer = tasks.make_trainer(
+            training,
+            callbacks,
+            gradient_clip=config.task.get("gradient_clip", 1.0),
+            **make(config.hardware.trainer),
+        )
+        tasks.watch(trainer, task, several_runs=sweeping())
         # What cannot be trained on is said before the training begins.
         if training is not None and training.steps:
             training.train_dataloader().dataset[0]
+        # Last: what is refused before leaves no logger behind.
+        trainer.logger = make(config.logger) if tasks.leads() else None
         return task, data, evaluations, trainer
-
-
-def build_trainer(config: DictConfig, task: Any, training: Any, callbacks: list[Any]) -> Any:
-    """Instantiates the trainer for what it trains on (None for nothing), and its logger."""
-    from lightning import Trainer
-
-    from titans import tasks
-
-    make = partial(hydra.utils.instantiate, _convert_="all")
-    trainer = Trainer(
-        **make(config.hardware.trainer),
-        max_steps=0 if training is None else training.steps,
-        # Lightning counts an interrupted epoch as done; the sampler knows the step.
-        max_epochs=-1,
-        gradient_clip_val=config.task.get("gradient_clip", 1.0),
-        callbacks=callbacks,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        log_every_n_steps=10,
-    )
-    tasks.watch(trainer, task, several_runs=sweeping())
-    if training is not None:
-        trainer.accumulate_grad_batches = training.accumulation(trainer.world_size)
-    # Last: what is refused before leaves no logger behind.
-    trainer.logger = make(config.logger) if tasks.leads() else None
-    return trainer
 
 
 @contextmanager
@@ -226,7 +188,7 @@ def plan(config: DictConfig) -> None:
 def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> Record:
     """Trains or loads, scores, and writes the record as scores come in."""
     from titans.evals.measure import high_water
-    from titans.tasks import address, leads
+    from titans.tasks import address, device, leads
 
     began = time.monotonic() - task.seconds_before
     if not leads():
@@ -307,19 +269,6 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
         log.info("checkpoint: %s", os.path.relpath(last(config)))
     found = {VALIDATION: float(task.best_error)} if config.search else {}
     return replace(record, scores=found, counts={"parameters": parameters, **task.counts})
-
-
-def device(trainer: Any) -> dict[str, Any]:
-    """What computes, as its driver calls it, and how."""
-    import torch
-
-    from titans.memory.compilation import wanted
-
-    root = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(root) if root.type == "cuda" else root.type
-    facts = {"device": name, "threads": torch.get_num_threads(), "precision": trainer.precision}
-    facts |= {"processes": trainer.world_size} if trainer.world_size > 1 else {}
-    return facts | ({"compiled": True} if wanted() else {})
 
 
 def report(record: Record, config: DictConfig, task: Any, trainer: Any) -> None:

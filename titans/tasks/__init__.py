@@ -8,11 +8,13 @@ from titans.tasks.forecast import Forecast
 from titans.tasks.hopeless import StopWhereHopeless
 from titans.tasks.next_token import NextToken
 from titans.tasks.optimization import cosine, decayed_apart
+from titans.tasks.process import device, settle
 from titans.tasks.processes import LostProcessError, leads, watch
 from titans.tasks.progress import ProgressBar
 from titans.tasks.sharded import Sharded
 from titans.tasks.task import DivergedError, Task
 from titans.tasks.trained import Reading, load_reading, load_trained, reading_of
+from titans.tasks.trainer import make_trainer
 
 __all__ = [
     "Checkpoint",
@@ -30,12 +32,15 @@ __all__ = [
     "address",
     "cosine",
     "decayed_apart",
+    "device",
     "finish",
     "leads",
     "load_checkpoint",
     "load_reading",
     "load_trained",
+    "make_trainer",
     "reading_of",
+    "settle",
     "wandb_logger",
     "watch",
 ]
