@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 import experiments.sweep  # noqa: F401  What the configuration resolves by.
 from tests.fault_table import lines
+from tests.needles import Run, run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,11 +27,19 @@ install_import_hook("titans", "beartype.beartype")
 def compose() -> Callable[..., DictConfig]:
     """The configuration of a run, given its overrides."""
 
-    def run(*overrides: str) -> DictConfig:
+    def composed(*overrides: str) -> DictConfig:
         with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             return hydra.compose("run", list(overrides))
 
-    return run
+    return composed
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One undisturbed run."""
+    done = run(tmp_path_factory.mktemp("trained"), "model=mac", "seed=3")
+    assert done.code == 0, done.output + done.errors
+    return done
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
