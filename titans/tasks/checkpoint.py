@@ -31,8 +31,20 @@ class Checkpoint(callbacks.Checkpoint):
         self.path, self.every, self.saved = Path(path), every, 0
         self.stopping = False
 
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Has Lightning count on in batches of this run: another may accumulate as many others."""
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        batches = checkpoint["global_step"] * trainer.accumulate_grad_batches
+        moved = batches - progress["current"]["ready"]
+        progress["current"] = {name: n + moved for name, n in progress["current"].items()}
+        progress["is_last_batch"] = False
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Waits for signals."""
+        # The step that a resumed run begins at is saved already.
+        self.saved = trainer.global_step
 
         def stop(*_: Any) -> None:
             self.stopping = True
