@@ -121,7 +121,10 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             callbacks.append(tasks.StopWhereHopeless(this_run(config.resume).hopeless))
             evaluations = {}
         if config.evaluate_only:
-            task.restore(tasks.load_checkpoint(config.evaluate_only))
+            checkpoint = tasks.load_checkpoint(config.evaluate_only)
+            task.restore(checkpoint)
+            # As Lightning names it in a checkpoint.
+            data.load_state_dict(checkpoint.get(type(data).__qualname__, {}))
         elif config.resume:
             task.on_load_checkpoint(tasks.load_checkpoint(last(config)))
         training = None if config.evaluate_only else data

@@ -60,6 +60,11 @@ class BabilongPrompts:
         """The token that ends an answer."""
         return self.source.subwords.end
 
+    @property
+    def tokenizer(self) -> str:
+        """The pieces, as a `tokenizer.json` has them."""
+        return self.source.subwords.content.decode()
+
     @cached_property
     def background(self) -> Background:
         """The documents that no training prompt has."""

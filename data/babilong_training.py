@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from lightning import LightningDataModule
@@ -15,6 +16,7 @@ from data.needle import Batch, stack
 from data.prompt import IGNORED
 from data.stages import Stages, check_stages, length_at
 from data.steps import accumulation, from_here_on, part_of, place_of
+from data.trained_on import refuse_other
 
 # Stories are drawn again where they do not fit a length.
 ATTEMPTS = 1000
@@ -151,6 +153,18 @@ class BabilongData(LightningDataModule):
         self.length, self.curriculum = length, curriculum
         self.tokens_per_batch, self.least_prompts = tokens_per_batch, least_prompts
         self.steps, self.workers, self.micro_batch = steps, workers, micro_batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: which data it is of."""
+        return {"task.dataset": self.source.dataset, "task.facts": self.source.facts_name}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a checkpoint of other data.
+
+        Raises:
+            ValueError: it is one.
+        """
+        refuse_other(state_dict, self.state_dict())
 
     def accumulation(self, ranks: int) -> int:
         """Return how many batches a step has on each of so many devices; see `data.steps`."""

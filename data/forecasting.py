@@ -1,6 +1,7 @@
 """Windows of a series: a past to read, and the future to forecast."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from lightning import LightningDataModule
@@ -11,6 +12,7 @@ from data.epochs import EpochBatches
 from data.series import SOURCES
 from data.series_file import load_series
 from data.steps import accumulation, from_here_on, place_of
+from data.trained_on import refuse_other
 
 Windows = dict[str, Tensor]
 PARTS = ("train", "validation", "test")
@@ -77,6 +79,18 @@ class ForecastData(LightningDataModule):
         self.micro_batch = micro_batch
         for part in PARTS:
             self._check_length(part)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: which data it is of."""
+        return {"task.dataset": self.dataset}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a checkpoint of other data.
+
+        Raises:
+            ValueError: it is one.
+        """
+        refuse_other(state_dict, self.state_dict())
 
     def _check_length(self, part: str) -> None:
         rows, window = self.rows(part), self.lookback + self.horizon

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 from lightning import LightningDataModule
 from torch import Tensor
@@ -12,6 +13,7 @@ from data.epochs import Batch, EpochBatches
 from data.nucleotides import PADDING
 from data.sequences import SOURCES
 from data.steps import accumulation, from_here_on, place_of
+from data.trained_on import refuse_other
 
 log = logging.getLogger(__name__)
 # One in so many training sequences validates.
@@ -87,6 +89,18 @@ class GenomicsData(LightningDataModule):
         self.dataset, self.folds, self.fold = dataset, folds, fold
         self.batch, self.epochs, self.seed, self.workers = batch, epochs, seed, workers
         self.micro_batch = micro_batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: which data it is of."""
+        return {"task.dataset": self.dataset, "task.folds": self.folds, "task.fold": self.fold}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a checkpoint of other data.
+
+        Raises:
+            ValueError: it is one.
+        """
+        refuse_other(state_dict, self.state_dict())
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -68,7 +68,25 @@ class LanguageData(LightningDataModule):
         """What a checkpoint keeps of it: how to read text as the model does, and how much of it."""
         text = self.text
         reads = {"tokenizer": text.tokenizer, "end": text.end, "length": self.length}
-        return reads | {"corpus": text.name}
+        return reads | {"corpus": text.name, "shards": text.manifest.sha256}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse to go on with other text.
+
+        Raises:
+            ValueError: its documents, or the pieces that they are cut into, are others now.
+        """
+        # What is only scored may read another text.
+        if self.trainer is None:
+            return
+        text = self.text
+        own = {"tokenizer": text.tokenizer, "end": text.end, "shards": text.manifest.sha256}
+        if other := [name for name, value in own.items() if state_dict.get(name, value) != value]:
+            raise ValueError(
+                f"task.corpus={text.corpus_name} is not as the checkpoint was trained on it (other "
+                f"{', '.join(other)}): give the files and settings it had, or train anew without "
+                "resume=true"
+            )
 
     def setup(self, stage: str | None = None) -> None:
         """Tokenise or verify the shards."""

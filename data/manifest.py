@@ -1,5 +1,6 @@
 """What a folder of tokenised shards says of itself, and whether that is still true."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -66,6 +67,12 @@ class Manifest:
     def tokens(self, part: str) -> int:
         """How many tokens a part has."""
         return sum(shard.tokens for shard in self.shards(part))
+
+    @property
+    def sha256(self) -> str:
+        """Of all training tokens, by the hashes of their files."""
+        hashes = "".join(shard.sha256 for shard in self.shards("train"))
+        return hashlib.sha256(hashes.encode()).hexdigest()
 
     def with_group(self, shards: list[Shard], read: int) -> "Manifest":
         """The manifest with one more stretch of documents."""

@@ -25,7 +25,7 @@ class Stream:
 
 
 class Text:
-    name, end = "some", 0
+    name, end, tokenizer = "some", 0, "{}"
 
     def held_out_documents(self, most_tokens: int | None) -> None:
         raise AssertionError("documents are not asked for")

@@ -12,7 +12,7 @@ from titans.evals import NGram, Perplexity
 from titans.evals.perplexity import document_losses
 from titans.mixers import LMM, MAC
 from titans.models import Backbone, LanguageModel
-from titans.tasks import NextToken
+from titans.tasks import NextToken, Reading
 
 END, VOCABULARY = 0, 50
 
@@ -37,7 +37,7 @@ class Stream:
 class Text:
     """Documents of random tokens, some of them a single one."""
 
-    name, end = "some", END
+    name, end, tokenizer = "some", END, '{"model": "some"}'
 
     def __init__(self) -> None:
         rng = np.random.default_rng(1)
@@ -108,3 +108,12 @@ def test_counts_have_the_same_scores(network: LanguageModel) -> None:
 def test_only_so_many_tokens_are_counted(network: LanguageModel) -> None:
     score = next(iter(NGram(Text(), vocabulary=VOCABULARY, counted=100)(task(network))))
     assert score.counts["counted"] == 100
+
+
+def test_a_text_in_other_pieces_than_the_training_s_is_refused(network: LanguageModel) -> None:
+    scored = task(network)
+    scored.reading = Reading('{"model": "some", "padding": "other"}', END, 64)
+    assert list(Perplexity(Text())(scored))
+    scored.reading = Reading('{"model": "other"}', END, 64)
+    with pytest.raises(ValueError, match=r"other pieces.*task.tokenizer"):
+        next(iter(Perplexity(Text())(scored)))

@@ -17,6 +17,10 @@ class Questions(Prompts, Protocol):
         """What is asked."""
 
     @property
+    def tokenizer(self) -> str:
+        """The pieces of the prompts, as a `tokenizer.json` has them."""
+
+    @property
     def chance(self) -> float:
         """Percent that the most frequent answer would be right."""
 
@@ -46,6 +50,7 @@ class Babilong:
 
     def __call__(self, task: NextToken) -> Iterator[Score]:
         """Yields percents, short lengths first, with the prompts and the seconds behind each."""
+        task.check_pieces(self.prompts.tokenizer, self.prompts.end)
         found: dict[int, Score] = {}
         for score in self.answers(task):
             found[int(score.name.rpartition("/")[2])] = score

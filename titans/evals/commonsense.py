@@ -60,8 +60,10 @@ class CommonSense:
     Args:
         questions: a file for each benchmark.
         text: the training's, whose tokenizer is used behind it.
-        checkpoint: the one that is scored instead, which brings its own tokenizer.
-        max_length: tokens that a prediction may rest on; None for all. See `Harness`.
+        length: tokens of a sequence of the training.
+        checkpoint: the one that is scored instead, which brings tokenizer and length of its own.
+        max_length: tokens that a prediction may rest on; None for as many as a sequence of the
+            training has. See `Harness`.
         limit: the first so many questions or texts of each; None for all.
         batch: contexts and continuations side by side.
 
@@ -74,6 +76,7 @@ class CommonSense:
         questions: Questions,
         text: Text,
         *,
+        length: int,
         checkpoint: str | None = None,
         max_length: int | None = None,
         limit: int | None = None,
@@ -81,9 +84,10 @@ class CommonSense:
     ) -> None:
         if min(n for n in (max_length, limit, batch, 1) if n is not None) < 1:
             raise ValueError("task.max_length, task.limit and task.rows are 1 or more, or null")
-        self.questions, self.text, self.max_length = questions, text, max_length
+        self.questions, self.text = questions, text
         self.limit, self.batch = limit, batch
         self.reading: Reading | None = load_reading(checkpoint) if checkpoint else None
+        self.max_length = max_length or (self.reading.length if self.reading else length)
 
     def __call__(self, task: NextToken) -> Iterator[Score]:
         """Yields the scores of one benchmark after the other, with the questions behind each."""

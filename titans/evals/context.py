@@ -47,8 +47,10 @@ class ContextPerplexity:
         """Yields a score for each length, and for each octave of positions in the longest.
 
         Raises:
-            ValueError: the validation part is shorter than one sequence.
+            ValueError: the validation part is shorter than one sequence, or the model of a
+                checkpoint was trained on other pieces.
         """
+        task.check_pieces(self.text.tokenizer, self.text.end)
         stream, longest = self.text.stream("validation"), self.lengths[-1]
         total = (len(stream) - 1) // longest * longest
         if not total:

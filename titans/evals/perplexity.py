@@ -43,6 +43,7 @@ class Text(Protocol):
 
     name: str
     end: int
+    tokenizer: str
 
     def held_out_documents(self, most_tokens: int | None) -> HeldOut:
         """The validation part, or the first shards of it that have so many tokens."""
@@ -79,7 +80,12 @@ class Perplexity:
         self.text, self.most_tokens, self.batch, self.piece = text, most_tokens, batch, piece
 
     def __call__(self, task: NextToken) -> Iterator[Score]:
-        """Yields the three scores, each with the tokens and documents behind it."""
+        """Yields the three scores, each with the tokens and documents behind it.
+
+        Raises:
+            ValueError: the model of a checkpoint was trained on other pieces.
+        """
+        task.check_pieces(self.text.tokenizer, self.text.end)
         began = time.monotonic()
         held_out = self.text.held_out_documents(self.most_tokens)
         # Equal lengths together: a batch goes on to the end of its longest.

@@ -11,6 +11,7 @@ from titans.models import LanguageModel
 from titans.tasks.optimization import MakeOptimizer, cosine, decayed_apart
 from titans.tasks.sharded import Sharded, shard
 from titans.tasks.task import Task
+from titans.tasks.trained import KEPT, Reading, pieces
 
 IGNORED = -100
 
@@ -49,6 +50,33 @@ class NextToken(Task):
             raise ValueError(f"{steps} steps train nothing: set task.steps to 1 or more")
         self.steps, self.warmup, self.final_lr = steps, warmup, final_lr
         self.carried: Any = None
+        self.reading: Reading | None = None
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the weights, and how the model reads text, where it was trained on text."""
+        super().restore(checkpoint)
+        kept = checkpoint.get(KEPT)
+        self.reading = Reading(**{name: kept[name] for name in Reading._fields}) if kept else None
+
+    def check_pieces(self, tokenizer: str, end: int) -> None:
+        """Refuses text in other pieces than those that a restored model was trained on.
+
+        Args:
+            tokenizer: the pieces, as a `tokenizer.json` has them.
+            end: the token behind every document.
+
+        Raises:
+            ValueError: they are others.
+        """
+        if self.reading and (pieces(tokenizer), end) != (
+            pieces(self.reading.tokenizer),
+            self.reading.end,
+        ):
+            raise ValueError(
+                "the checkpoint was trained on other pieces than this text is cut into: write its "
+                "tokenizer with `python -m titans.export CHECKPOINT out/`, and set "
+                "task.tokenizer=out"
+            )
 
     def training_step(self, batch: dict[str, Any]) -> Tensor:
         """Mean loss (nats) over the targets of `tokens`, `targets` `[batch, time]`.

@@ -1,5 +1,6 @@
 """A trained language model and how it reads text, from its checkpoint alone."""
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ from titans.models import LanguageModel, build
 from titans.tasks.checkpoint import load_checkpoint
 
 NETWORK = "network."
+# Where Lightning keeps what the data of task=lm says of itself.
+KEPT = "LanguageData"
 
 
 class Reading(NamedTuple):
@@ -56,7 +59,7 @@ def reading_of(checkpoint: dict[str, Any], path: str | Path) -> Reading:
     Raises:
         ValueError: nothing, as other tasks do not read text as a language model does.
     """
-    kept = checkpoint.get("LanguageData")
+    kept = checkpoint.get(KEPT)
     if kept is None:
         task = checkpoint["run"].get("choices", {}).get("task")
         raise ValueError(
@@ -64,3 +67,9 @@ def reading_of(checkpoint: dict[str, Any], path: str | Path) -> Reading:
             "task=lm; an older one has it once its training went on for a step (resume=true)"
         )
     return Reading(kept["tokenizer"], kept["end"], kept["length"])
+
+
+def pieces(tokenizer: str) -> dict[str, Any]:
+    """What of a `tokenizer.json` decides how text is cut."""
+    content: dict[str, Any] = json.loads(tokenizer)
+    return {name: it for name, it in content.items() if name not in ("truncation", "padding")}

@@ -1,0 +1,63 @@
+"""A checkpoint of other data than a run's is refused, and what differs is named."""
+
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+from lightning import LightningDataModule, Trainer
+
+from data.babilong import Babilong
+from data.babilong_training import BabilongData
+from data.forecasting import ForecastData
+from data.genomics import GenomicsData
+from data.language import LanguageData
+from data.text import Text
+from tests.ended import write_tides
+
+
+def genomics(fold: int) -> LightningDataModule:
+    return GenomicsData(dataset="sample", folds=3, fold=fold)
+
+
+def forecast(dataset: str) -> LightningDataModule:
+    return ForecastData(dataset=dataset, lookback=4, horizon=4, batch=4, epochs=1)
+
+
+def babilong(dataset: str) -> LightningDataModule:
+    return BabilongData(Babilong(dataset))
+
+
+@pytest.mark.parametrize(
+    ("trained", "scored", "named"),
+    [
+        (genomics(0), genomics(1), "task.fold=0, and this run has task.fold=1"),
+        (forecast("ETTh1"), forecast("ETTh2"), "task.dataset=ETTh1"),
+        (babilong("qa1"), babilong("qa2"), "task.dataset=qa1"),
+    ],
+)
+def test_other_data_are_refused(
+    trained: LightningDataModule, scored: LightningDataModule, named: str
+) -> None:
+    scored.load_state_dict(scored.state_dict())
+    scored.load_state_dict({})
+    with pytest.raises(ValueError, match=named):
+        scored.load_state_dict(trained.state_dict())
+
+
+def language(folder: Path, documents: int) -> LanguageData:
+    folder.mkdir()
+    text = Text(str(write_tides(folder, documents)), vocabulary=300, held_out=0.2)
+    return LanguageData(text, length=8, step_tokens=8, batch=1, steps=1)
+
+
+def test_a_training_does_not_go_on_with_another_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TITANS_CACHE", str(tmp_path / "cache"))
+    one, other = language(tmp_path / "one", 60), language(tmp_path / "other", 61)
+    # What is only scored may read another text.
+    other.load_state_dict(one.state_dict())
+    one.trainer = other.trainer = Mock(Trainer)
+    one.load_state_dict(one.state_dict())
+    with pytest.raises(ValueError, match=r"task.corpus=.* shards.*train anew"):
+        other.load_state_dict(one.state_dict())
