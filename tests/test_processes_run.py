@@ -144,6 +144,18 @@ def test_two_processes_have_the_losses_of_one(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("hardware", ["ddp", "fsdp"])
+def test_segments_have_the_losses_of_one_process(
+    corpus: Path, tmp_path: Path, hardware: str
+) -> None:
+    command = ["model=mac", "task.tbptt=16"]
+    one = run(corpus, tmp_path / "one", *command, "hardware=cpu")
+    two = run(corpus, tmp_path / "two", *command, f"hardware={hardware}", *TWO)
+    assert (one.code, two.code) == (0, 0), one.said + two.said
+    assert_same(two, one)
+
+
+@pytest.mark.slow
 def test_processes_that_slurm_starts_on_two_machines_are_one_run(
     alone: dict[str, Run], corpus: Path, tmp_path: Path
 ) -> None:

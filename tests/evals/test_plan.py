@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from titans.evals import Plan
 from titans.evals.plan import Living
 from titans.models import LanguageModel
+from titans.tasks import Sharded
 
 LENGTH = 256
 MACHINE = {"name": "some device", "gigabytes": 1, "teraflops": 100, "share": 0.5}
@@ -57,6 +58,32 @@ def test_all_of_it_is_said(compose: Callable[..., DictConfig]) -> None:
     assert "steps        1,000 of 8,192 tokens" in said
     assert "4 batches of 4 x 256 tokens on each of 2 devices" in said
     assert "2 x some device, if 50% of 100 TFLOP/s are reached (assumed, not measured)" in said
+
+
+def test_segments_are_batches_and_the_state_is_that_of_the_sequence(
+    compose: Callable[..., DictConfig],
+) -> None:
+    with FakeTensorMode():
+        network = made(compose, "transformer")
+    segmented = plan(tbptt=LENGTH // 4)
+    said = "\n".join(segmented.lines(network, accumulate=16))
+    assert "16 batches of 4 x 64 tokens on each of 2 devices" in said
+    assert "activations  0" not in said
+    assert segmented.kept(network).state == plan().kept(network).state
+
+
+def test_machines_multiply_devices_and_share_what_is_sharded(
+    compose: Callable[..., DictConfig],
+) -> None:
+    with FakeTensorMode():
+        network = made(compose, "lmm")
+    whole, shared = (
+        "\n".join(plan(machines=4, strategy=strategy).lines(network, accumulate=1))
+        for strategy in ("ddp", Sharded())
+    )
+    assert "on each of 8 devices" in whole
+    assert "AdamW's averages\n" in whole
+    assert "AdamW's averages (a device's share)\n" in shared
 
 
 def test_half_precision_keeps_less(compose: Callable[..., DictConfig]) -> None:

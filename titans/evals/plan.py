@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from titans.models import LanguageModel
 from titans.models.flops import flops_per_token
+from titans.tasks import Sharded
 
 # Of a parameter, its gradient and AdamW's two averages, in float32.
 TRAINED = 16
@@ -33,7 +34,9 @@ class Plan:
         steps: optimiser steps.
         batch: sequences that a device goes through at once, at most.
         precision: as the trainer calls it.
-        devices: how many.
+        devices: how many on each machine.
+        machines: how many of these.
+        strategy: as the trainer takes it; `Sharded` leaves a device a part of the weights.
         machine: `name` of a device, its memory in `gigabytes`, its peak in `teraflops`, and the
             `share` of that which is reached: assumed, not measured.
         tbptt: tokens of a segment of truncated back-propagation; None for whole sequences.
@@ -50,6 +53,8 @@ class Plan:
         precision: str,
         devices: int | str,
         machine: dict[str, Any],
+        machines: int = 1,
+        strategy: Any = "auto",
         tbptt: int | None = None,
         recompute: bool = False,
     ) -> None:
@@ -57,32 +62,36 @@ class Plan:
         self.batch, self.machine, self.recompute = batch, machine, recompute
         self.segment = min(tbptt or length, length)
         self.half = str(precision).startswith(("bf16", "16"))
-        self.devices = devices if isinstance(devices, int) and devices > 0 else 1
+        self.sharded = isinstance(strategy, Sharded)
+        self.devices = machines * (devices if isinstance(devices, int) and devices > 0 else 1)
 
     def lines(self, network: LanguageModel, accumulate: int) -> Iterator[str]:
         """What there is to know, a line each.
 
         Args:
             network: made in `FakeTensorMode`, so that it takes no memory.
-            accumulate: batches of a step on each device.
+            accumulate: batches of a step on each device, each segment one.
         """
         tokens = self.steps * self.step_tokens
         parameters = sum(p.numel() for p in network.parameters())
         embedding = network.embedding.weight.numel()
-        batch = self.step_tokens // self.length // accumulate // self.devices
+        segments = self.length // self.segment
+        batch = self.step_tokens // self.length * segments // accumulate // self.devices
         kept = self.kept(network)
         flops = flops_per_token(network, self.length)
         again = 4 / 3 if self.recompute else 1
-        held = TRAINED * parameters + batch * (kept.activations + kept.state)
+        weights = TRAINED * parameters // (self.devices if self.sharded else 1)
+        held = weights + batch * (kept.activations + kept.state)
         rate = self.devices * self.machine["teraflops"] * 1e12 * self.machine["share"]
         yield f"parameters   {parameters:,} ({embedding:,} of them the embedding)"
         yield f"tokens       {tokens:,}"
         yield f"steps        {self.steps:,} of {self.step_tokens:,} tokens"
         yield (
-            f"accumulation {accumulate:,} batches of {batch} x {self.length:,} tokens on each of "
+            f"accumulation {accumulate:,} batches of {batch} x {self.segment:,} tokens on each of "
             f"{self.devices} devices"
         )
-        yield f"weights      {_size(TRAINED * parameters)} with gradients and AdamW's averages"
+        share = " (a device's share)" if self.sharded else ""
+        yield f"weights      {_size(weights)} with gradients and AdamW's averages{share}"
         yield f"state        {_size(kept.state)} a sequence, after {self.length:,} tokens"
         yield f"activations  {_size(batch * kept.activations)} a batch"
         yield f"operations   {flops:.3g} a token, {flops * tokens:.3g} in all"
@@ -96,11 +105,11 @@ class Plan:
                 f"It does not fit: together {_size(held)} on a device of "
                 f"{self.machine['gigabytes']} GB. Set a smaller hardware.micro_batch, "
                 "hardware.activation_checkpointing=true, task.tbptt to the tokens of a segment, or "
-                "hardware=fsdp, which divides the weights"
+                + ("more devices" if self.sharded else "hardware=fsdp, which divides the weights")
             )
 
     def kept(self, network: LanguageModel) -> Kept:
-        """Bytes of the state after one sequence, and of what its gradient keeps.
+        """Bytes of the state after one sequence, and of what the gradient of a segment keeps.
 
         One block of each kind is gone through with tensors that hold no numbers; the others of its
         kind are as large. Of the output the logits are kept, and their softmax in float32.
@@ -119,16 +128,20 @@ class Plan:
         return self.segment * network.embedding.num_embeddings * (12 if not self.half else 10)
 
     def kept_by(self, block: Any) -> Kept:
-        """Bytes of a block's state after one sequence, and of what its gradient keeps."""
-        one, two = (self._held(block, sequences) for sequences in (1, 2))
+        """Bytes of a block's state after one sequence, and of what a segment's gradient keeps."""
+        one, two = (self._held(block, sequences, self.segment) for sequences in (1, 2))
         # What does not grow with the batch, as weights in half precision, is no sequence's.
-        return Kept(two.state - one.state, two.activations - one.activations)
+        activations, state = two.activations - one.activations, two.state - one.state
+        if self.segment < self.length:
+            one, two = (self._held(block, sequences, self.length) for sequences in (1, 2))
+            state = two.state - one.state
+        return Kept(state, activations)
 
-    def _held(self, block: Any, sequences: int) -> Kept:
+    def _held(self, block: Any, sequences: int, time: int) -> Kept:
         mode = next(block.parameters()).fake_mode
         assert isinstance(mode, FakeTensorMode)
         with mode, Living() as living, torch.autocast("cpu", torch.bfloat16, enabled=self.half):
-            shape = sequences, self.segment, block.mixer_norm.weight.shape[0]
+            shape = sequences, time, block.mixer_norm.weight.shape[0]
             y, state = block(torch.zeros(shape, requires_grad=True))
             states = sum(_bytes(x) for x in tree_leaves(state) if isinstance(x, Tensor))
             # The output is the input of the next block, which counts it.

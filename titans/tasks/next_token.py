@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch.nn.functional as F
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
@@ -97,6 +98,10 @@ class NextToken(Task):
         targets = batch["targets"][asked]
         total = F.cross_entropy(logits.float(), targets, reduction="sum")
         loss = total / batch.get("asked", len(targets))
+        if segments and isinstance(self.trainer.strategy, DDPStrategy):
+            # DDP waits for a gradient of every weight; a segment that continues has no use for the
+            # initial ones.
+            loss = loss + 0 * sum(p.sum() for p in self.network.parameters())
         self.count(loss, batch["tokens"].numel())
         accuracy = (logits.argmax(-1) == targets).float().mean()
         self.show({"train/loss": loss.detach(), "train/accuracy": accuracy} | self._inside())

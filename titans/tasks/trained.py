@@ -72,4 +72,4 @@ def reading_of(checkpoint: dict[str, Any], path: str | Path) -> Reading:
 def pieces(tokenizer: str) -> dict[str, Any]:
     """What of a `tokenizer.json` decides how text is cut."""
     content: dict[str, Any] = json.loads(tokenizer)
-    return {name: it for name, it in content.items() if name not in ("truncation", "padding")}
+    return {name: content.get(name) for name in ("normalizer", "pre_tokenizer", "model")}

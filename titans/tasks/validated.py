@@ -133,7 +133,8 @@ class Validated(Task):
     def validate(self) -> None:
         """Keeps the weights where the error over the whole validation part is the lowest yet."""
         self.network.eval()
-        error = self.validation_error()
+        # The statistics of batches may differ from process to process: all go by the first.
+        error = self.trainer.strategy.broadcast(self.validation_error())
         self.network.train()
         self.step_validated.fill_(self.global_step)
         self.epochs_waited += 1
