@@ -113,7 +113,7 @@ def test_reading_in_pieces_gives_the_answer_of_the_whole(
 class Asked:
     """Prompts whose questions are answered before they are asked."""
 
-    end, chance, name = 0, 18.7, "qa1, simulated_in_tides"
+    end, chance, name, tokenizer = 0, 18.7, "qa1, simulated_in_tides", "{}"
 
     def __init__(self, prompts: BabilongPrompts) -> None:
         self.prompts = prompts
