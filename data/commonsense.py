@@ -1,5 +1,6 @@
 """What Table 1's models are asked: nine benchmarks, each in the fields that lm-eval expects."""
 
+import hashlib
 import json
 import logging
 import os
@@ -181,7 +182,9 @@ def _published(name: str) -> Path:
     else:
         place = f"the hub's {it.repository}"
         content = _checked(it, place, _from_hub(it, folder))
-    path = cache_folder() / "commonsense" / f"{name}.jsonl"
+    # Named after what is in it: a run with another source must not change what this one scores.
+    key = hashlib.sha256(content).hexdigest()[:12]
+    path = cache_folder() / "commonsense" / f"{name}-{key}.jsonl"
     write_atomically(path, content)
     log.info("%s: %d rows of %s", name, it.rows, place)
     return path

@@ -153,6 +153,15 @@ def test_the_hub_is_asked_for_one_commit(folder: Path, monkeypatch: pytest.Monke
     assert len(how["revision"]) == 40
 
 
+def test_another_source_leaves_a_runs_questions_alone(write: Callable[..., Path]) -> None:
+    write("lambada", lines({"text": "one two"}), 1)
+    (mine,) = Questions("published", ["lambada"]).files.values()
+    write("lambada", lines({"text": "three four"}), 1)
+    (other,) = Questions("published", ["lambada"]).files.values()
+    assert json.loads(mine.read_text()) == {"text": "one two"}
+    assert json.loads(other.read_text()) == {"text": "three four"}
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_samples_have_the_hubs_fields(name: str) -> None:
     rows = list(files.json_lines(SAMPLES / f"{name}.jsonl"))
