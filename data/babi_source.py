@@ -85,7 +85,8 @@ def _training(folder: str | None, task: str) -> list[Story]:
 def _sized(train: list[Story]) -> str:
     """The name of bAbI's facts, by the questions that there are to train on."""
     full = len(train) == QUESTIONS["train"]
-    return "babi" if full else f"babi-{len(train) // 1000}k"
+    # A release of so many thousand may lack one.
+    return "babi" if full else f"babi-{round(len(train) / 1000)}k"
 
 
 def _parted(name: str, train: list[Story], test: list[Story], chosen: Iterator[int] | Any) -> Facts:
@@ -110,9 +111,14 @@ def _chosen(folder: str | None, task: str) -> list[int]:
     try:
         numbers = [int(number) for number in json.loads(path.read_text(encoding="utf-8"))[task]]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} has no list of numbers for {task}: {error!r}") from error
+        raise ValueError(
+            f"{path} has no list of numbers for {task} ({error!r}): get it again, or move it away"
+        ) from error
     if len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(QUESTIONS["test"])):
-        raise ValueError(f"{path}: the numbers of {task} are not different ones from 0 to 999")
+        raise ValueError(
+            f"{path}: the numbers of {task} are not different ones from 0 to 999: get it again, or "
+            "move it away"
+        )
     return numbers
 
 
@@ -131,22 +137,28 @@ def read_release(path: Path, task: str) -> list[Story]:
     Raises:
         ValueError: it has another form, or an answer that the task does not have.
     """
+    mend = f"remove it, and it is fetched again; or {MEND}"
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         stories = [
-            Story(
-                tuple(f"{fact}." for fact in row["input"].strip().rstrip(".").split(". ")),
-                row["question"].strip(),
-                row["target"].strip(),
-            )
+            Story(_facts(row["input"]), row["question"].strip(), row["target"].strip())
             for row in rows
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is no list of input, question and target: {error!r}") from error
+        raise ValueError(
+            f"{path} is no list of input, question and target ({error!r}): {mend}"
+        ) from error
     wrong = [number for number, story in enumerate(stories, 1) if not _sound(story, task)]
     if wrong or not stories:
-        raise ValueError(f"{path}, row {wrong[:1] or 'none'}: not a question of {task}")
+        place = f"{path}, row {wrong[0]}" if wrong else f"{path}, which is empty"
+        raise ValueError(f"{place}: no question of {task}: {mend}")
     return stories
+
+
+def _facts(text: str) -> tuple[str, ...]:
+    """Its sentences, with their full stops; where there is nothing before one, nothing."""
+    sentences = text.strip().removesuffix(".").split(". ")
+    return tuple(f"{fact}." if fact else "" for fact in map(str.strip, sentences))
 
 
 def _sound(story: Story, task: str) -> bool:

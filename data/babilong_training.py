@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from data.babi import Story
 from data.babilong import Babilong
 from data.background import Background, Tokens
-from data.needle import Batch, stack
+from data.needle_batches import Batch, stack
 from data.prompt import IGNORED
 from data.stages import Stages, check_stages, length_at
 from data.steps import accumulation, from_here_on, part_of, place_of

@@ -1,6 +1,5 @@
 """The parts of a set as tokens and class numbers, checked; and how a part is cut evenly."""
 
-from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from data.nucleotides import PADDING, encode
 from data.promoters import promoters
-from data.sequence_file import Row, rows
+from data.sequence_file import Part, Row, find
 from data.sequence_sample import sample
 from data.sequences import PARTS, SOURCES, Source
 
@@ -39,31 +38,31 @@ def load_sequences(dataset: str, part: str) -> Sequences:
         ValueError: it is not what was published, or a sequence cannot be one.
     """
     made = {"sample": sample, "fly_promoters": promoters}
-    found = made[dataset](part) if dataset in made else rows(dataset, part)
+    found = made[dataset](part) if dataset in made else find(dataset, part)
     return _checked(found, SOURCES[dataset], f"{dataset}, {part}", PARTS.index(part))
 
 
-def _checked(found: Iterable[Row], source: Source, name: str, which: int) -> Sequences:
+def _checked(found: Part, source: Source, name: str, which: int) -> Sequences:
     numbers = {word: n for n, label in enumerate(source.classes) for word in (label, str(n))}
-    tokens, labels = [], []
-    for row in found:
+    tokens, words = [], []
+    for row in found.rows:
         if row.label not in numbers:
             known = ", ".join(source.classes)
             raise ValueError(f"{row.place}: {row.label!r} is no class of {known}, or its number")
         tokens.append(_tokens(row, source.longest))
-        labels.append(numbers[row.label])
-    counts = torch.tensor(labels, dtype=torch.long).bincount(minlength=len(source.classes)).tolist()
+        words.append(row.label)
+    labels = torch.tensor([numbers[word] for word in words], dtype=torch.long)
+    counts = labels.bincount(minlength=len(source.classes)).tolist()
     published = [parts[which] for parts in source.classes.values()]
-    # Some copies number the classes in another order: by how many there are they are known again.
-    if sorted(counts) != sorted(published):
+    named = not source.classes.keys().isdisjoint(words)
+    if source.reordered and sorted(counts) == sorted(published) and not named:
+        labels = torch.tensor([published.index(n) for n in counts])[labels]
+    elif counts != published:
         raise ValueError(
             f"{name}: {counts} sequences of the classes {', '.join(source.classes)} instead of "
-            f"{published}: take a whole copy of the published set"
+            f"{published} in {found.place}: take a whole copy of the published set"
         )
-    order = torch.tensor(
-        range(len(counts)) if counts == published else [published.index(n) for n in counts]
-    )
-    return Sequences(torch.stack(tokens), order[torch.tensor(labels)])
+    return Sequences(torch.stack(tokens), labels)
 
 
 def _tokens(row: Row, longest: int) -> Tensor:

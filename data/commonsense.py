@@ -1,9 +1,10 @@
 """What Table 1's models are asked: nine benchmarks, each in the fields that lm-eval expects."""
 
+import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -181,7 +182,9 @@ def _published(name: str) -> Path:
     else:
         place = f"the hub's {it.repository}"
         content = _checked(it, place, _from_hub(it, folder))
-    path = cache_folder() / "commonsense" / f"{name}.jsonl"
+    # Named after what is in it: a run with another source must not change what this one scores.
+    key = hashlib.sha256(content).hexdigest()[:12]
+    path = cache_folder() / "commonsense" / f"{name}-{key}.jsonl"
     write_atomically(path, content)
     log.info("%s: %d rows of %s", name, it.rows, place)
     return path
@@ -191,10 +194,11 @@ def _checked(it: Benchmark, place: str, rows: Iterable[Row]) -> bytes:
     """The rows as lines of JSON.
 
     Raises:
-        ValueError: they are not as many as were published, or one lacks a field.
+        ValueError: they are not as many as were published, one lacks a field, or the file is of
+            another form.
     """
     kept = []
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(_formed(place, rows), 1):
         absent = [field for field in it.fields if row.get(field) in (None, "") and field != "ctx_b"]
         if absent:
             raise ValueError(f"{place} has no {absent[0]} in row {number}: fetch it again")
@@ -202,6 +206,24 @@ def _checked(it: Benchmark, place: str, rows: Iterable[Row]) -> bytes:
     if len(kept) != it.rows:
         raise ValueError(f"{place} has {len(kept)} rows instead of {it.rows}: fetch it again")
     return "".join(f"{line}\n" for line in kept).encode()
+
+
+def _formed(place: str, rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows; where a file of another form cannot be read, its name and the row are said."""
+    number = 0
+    try:
+        for number, row in enumerate(rows, 1):
+            if not isinstance(row, Mapping):
+                raise ValueError(f"{place} has no fields in row {number}: fetch it again")
+            yield row
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        # A file beside it, as of labels, may be the one that is named.
+        if str(Path(place).parent) in str(error):
+            raise
+        raise ValueError(
+            f"{place} is of another form, seen in row {number + 1} ({error!r}): take the copy that "
+            "data/README.md describes, or move it away, and the hub is asked"
+        ) from error
 
 
 def _from_hub(it: Benchmark, folder: str | None) -> Iterable[Row]:

@@ -28,7 +28,7 @@ def json_lines(path: Path) -> Iterator[Row]:
     for number, line in enumerate(lines(path), 1):
         try:
             yield json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged in line {number} ({error})") from error
 
 
@@ -105,17 +105,17 @@ def winogrande(path: Path) -> Iterator[Row]:
             "sentence": f"{before} {row['continuation']}",
             "option1": " ".join(one[shared:]),
             "option2": " ".join(two[shared:]),
-            "answer": str(row["gold"] + 1),
+            "answer": {0: "1", 1: "2"}[row["gold"]],
         }
 
 
 def arc(path: Path) -> Iterator[Row]:
     """Questions behind the word that lm-eval puts before them, and choices without letters."""
     for row in json_lines(path):
-        letters = [chr(ord("A") + i) for i in range(len(row["choices"]))]
+        letters = {i: chr(ord("A") + i) for i in range(len(row["choices"]))}
         yield {
             "question": row["query"].removeprefix("Question: "),
-            "choices": {"text": row["choices"], "label": letters},
+            "choices": {"text": row["choices"], "label": [*letters.values()]},
             "answerKey": letters[row["gold"]],
         }
 

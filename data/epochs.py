@@ -1,4 +1,4 @@
-"""Training batches in an order of each epoch, which a resumed run finds again."""
+"""The order of an epoch, and batches in it, which a resumed run finds again."""
 
 from functools import lru_cache
 
@@ -7,6 +7,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 Batch = dict[str, Tensor]
+
+
+# Of this module and not of a data set, which is handed to other processes.
+@lru_cache(maxsize=2)
+def order(count: int, seed: int, epoch: int) -> Tensor:
+    """Return the numbers below `count` in the order that they have in an epoch."""
+    generator = torch.Generator().manual_seed(hash((seed, epoch)))
+    return torch.randperm(count, generator=generator)
 
 
 class EpochBatches(Dataset[Batch]):
@@ -44,19 +52,16 @@ class EpochBatches(Dataset[Batch]):
             )
         self.count, self.batch, self.seed = count, batch, seed
         self.rank, self.ranks, self.accumulate = rank, ranks, accumulate
-        self.order = lru_cache(maxsize=1)(self._order)
 
     def __getitem__(self, index: int) -> Batch:
         """Return this rank's part of a batch."""
         step, part = divmod(index, self.accumulate)
         epoch, step = divmod(step, self.count // self.batch)
         share = slice(part * self.ranks + self.rank, None, self.ranks * self.accumulate)
-        return self.examples(self.order(epoch)[step * self.batch : (step + 1) * self.batch][share])
+        first = step * self.batch
+        every = order(self.count, self.seed, epoch)
+        return self.examples(every[first : first + self.batch][share])
 
     def examples(self, chosen: Tensor) -> Batch:
         """Return the examples of these numbers `[batch]` side by side."""
         raise NotImplementedError
-
-    def _order(self, epoch: int) -> Tensor:
-        generator = torch.Generator().manual_seed(hash((self.seed, epoch)))
-        return torch.randperm(self.count, generator=generator)

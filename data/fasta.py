@@ -1,6 +1,5 @@
 """Makes a FASTA file readable at any place: plain, checked once, with an index in the cache."""
 
-import errno
 import gzip
 import hashlib
 import logging
@@ -14,7 +13,7 @@ from pyfaidx import Faidx, FastaIndexingError
 
 from data.encoding import without_mark
 from data.nucleotides import LETTERS
-from data.store import cache_folder
+from data.store import cache_folder, no_room, settle
 
 MAGIC = b"\x1f\x8b"
 # bgzip's files are gzips one behind the other, which may be cut off between two; this is the last.
@@ -48,7 +47,8 @@ def plain(path: Path) -> Path:
 def index(path: Path, name: Path) -> Path:
     """Return the index of a plain FASTA file, made anew where the file has changed since.
 
-    It lies in the cache, never beside a file that may be read-only or someone else's.
+    It lies in the cache, never beside a file that may be read-only or someone else's. One that was
+    cut is made again.
 
     Args:
         path: the plain file.
@@ -56,9 +56,10 @@ def index(path: Path, name: Path) -> Path:
 
     Raises:
         ValueError: the file is no FASTA of nucleotides; its name and the line are told.
+        OSError: the cache has no room for it.
     """
     target = _cached(path, ".fai")
-    if target.is_file():
+    if target.is_file() and _reaches_end(target, path):
         return target
     _check(path, name)
 
@@ -67,8 +68,26 @@ def index(path: Path, name: Path) -> Path:
             Faidx(path, indexname=new).close()
         except (FastaIndexingError, ValueError) as error:
             raise ValueError(f"{name}: {error}") from error
+        except OSError as error:
+            # The library raises one of its own, without a number, behind the disk's.
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
     return _made(target, make)
+
+
+def _reaches_end(target: Path, path: Path) -> bool:
+    """Whether nothing but white space stands in the file behind the last contig of its index."""
+    try:
+        *_, last = target.read_text(encoding="utf-8").split("\n")[:-1] or [""]
+        length, offset, letters, width = map(int, last.split("\t")[1:])
+        # Lines before the last, whose own end may be missing.
+        lines = (length - 1) // letters if length else 0
+    except (ValueError, ZeroDivisionError):
+        return False
+    end = offset + length + lines * (width - letters)
+    with path.open("rb") as file:
+        file.seek(end)
+        return end <= path.stat().st_size and not file.read(2**16).strip()
 
 
 def _check(path: Path, name: Path) -> None:
@@ -116,13 +135,6 @@ def _decompress(path: Path, new: Path) -> None:
         raise ValueError(
             f"{path} is a truncated or damaged gzip ({error}): get it again"
         ) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OSError(
-            error.errno,
-            f"no room in {new.parent} to decompress {path}: make room, or set TITANS_CACHE=FOLDER",
-        ) from error
 
 
 def _cached(path: Path, suffix: str) -> Path:
@@ -134,12 +146,15 @@ def _cached(path: Path, suffix: str) -> Path:
 
 
 def _made(target: Path, make: Callable[[Path], None]) -> Path:
-    """Has a file made such that it is whole or not there."""
+    """Has a file made such that it is whole or not there; a full disk is said."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         make(temporary)
+        settle(temporary)
         temporary.replace(target)
+    except OSError as error:
+        raise no_room(error, target) from error
     finally:
         temporary.unlink(missing_ok=True)
     return target

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from data.packages import AbsentError, debian_file
-from data.store import cache_folder, write_atomically
+from data.store import cache_folder, digest, write_atomically
 
 PACKAGE = "bowtie-examples"
 MEMBER = "NC_008253.fna.gz"
@@ -24,7 +24,7 @@ def escherichia_coli() -> Path:
         AbsentError: the package cannot be had here, or holds something else.
     """
     cached = cache_folder() / "genomes" / "ecoli_536.fa"
-    if not (cached.is_file() and hashlib.sha256(cached.read_bytes()).hexdigest() == SHA256):
+    if not cached.is_file() or digest(cached) != SHA256:
         log.info("genome: E. coli 536 from the Debian package %s, once", PACKAGE)
         write_atomically(cached, _fetch())
     return cached

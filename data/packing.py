@@ -1,17 +1,20 @@
 """Documents packed one behind the other into sequences of equal length, in an order by seed."""
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from mmap import mmap
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset
+
+from data.epochs import order
 
 Tokens = NDArray[np.uint16]
 Batch = dict[str, Any]
+# File, type, offset and shape.
+Place = tuple[str, str, int, tuple[int, ...]]
 
 
 class Stream:
@@ -28,6 +31,17 @@ class Stream:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
+    def __reduce__(self) -> tuple[Callable[[list[Tokens | Place]], "Stream"], Any]:
+        """For another process: of pieces that are whole files their places alone."""
+        pieces = [
+            (str(piece.filename), piece.dtype.str, piece.offset, piece.shape)
+            # A part of one keeps the offset of the whole.
+            if isinstance(piece, np.memmap) and isinstance(piece.base, mmap)
+            else piece
+            for piece in self.pieces
+        ]
+        return _mapped_again, (pieces,)
+
     def read(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return the tokens from `start` to `stop`."""
         first = int(np.searchsorted(self.starts, start, side="right")) - 1
@@ -37,6 +51,12 @@ class Stream:
                 break
             found.append(piece[max(start - begin, 0) : stop - begin])
         return np.concatenate(found).astype(np.int64)
+
+
+def _mapped_again(pieces: list[Tokens | Place]) -> Stream:
+    return Stream(
+        [np.memmap(it[0], it[1], "r", *it[2:]) if isinstance(it, tuple) else it for it in pieces]
+    )
 
 
 class PackedBatches(Dataset[Batch]):
@@ -89,7 +109,6 @@ class PackedBatches(Dataset[Batch]):
         self.stream, self.length, self.sequences, self.seed = stream, length, sequences, seed
         self.rank, self.ranks, self.accumulate = rank, ranks, accumulate
         self.segments = segments
-        self.order = lru_cache(maxsize=2)(self._order)
 
     def __getitem__(self, index: int) -> Batch:
         """Return `tokens` and `targets`, both [batch, time], of a segment.
@@ -108,9 +127,5 @@ class PackedBatches(Dataset[Batch]):
     def _segment(self, number: int, segment: int) -> NDArray[np.int64]:
         epoch, place = divmod(number, self.count)
         size = self.length // self.segments
-        start = int(self.order(epoch)[place]) * self.length + segment * size
+        start = int(order(self.count, self.seed, epoch)[place]) * self.length + segment * size
         return self.stream.read(start, start + size + 1)
-
-    def _order(self, epoch: int) -> Tensor:
-        generator = torch.Generator().manual_seed(hash((self.seed, epoch)))
-        return torch.randperm(self.count, generator=generator)

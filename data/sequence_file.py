@@ -25,7 +25,19 @@ class Row(NamedTuple):
     place: str
 
 
-def rows(dataset: str, part: str) -> Iterator[Row]:
+class Part(NamedTuple):
+    """The sequences of a part.
+
+    Attributes:
+        place: the file, folder or repository that has them.
+        rows: they, one by one.
+    """
+
+    place: str
+    rows: Iterable[Row]
+
+
+def find(dataset: str, part: str) -> Part:
     """Return the sequences of a part, from below `$TITANS_DATA` or from the hub.
 
     Raises:
@@ -36,11 +48,11 @@ def rows(dataset: str, part: str) -> Iterator[Row]:
     if folder:
         for path in sorted(Path(folder).rglob(f"{dataset}/{part}")):
             if classes := sorted(child for child in path.iterdir() if child.is_dir()):
-                return _from_folders(classes)
+                return Part(str(path), _from_folders(classes))
         names = f"{part}_{dataset}.csv", f"{dataset}_{part}.csv", f"{dataset}/{part}.csv"
         for name in names:
             if found := sorted(Path(folder).rglob(name)):
-                return _from_csv(found[0])
+                return Part(str(found[0]), _from_csv(found[0]))
     return _from_hub(dataset, part, folder)
 
 
@@ -66,7 +78,7 @@ def _from_csv(path: Path) -> Iterator[Row]:
         yield Row(line[sequence] or "", line["label"] or "", place)
 
 
-def _from_hub(dataset: str, part: str, folder: str | None) -> Iterator[Row]:
+def _from_hub(dataset: str, part: str, folder: str | None) -> Part:
     # Takes a second to import, which only a download is worth.
     from datasets import load_dataset
 
@@ -74,7 +86,8 @@ def _from_hub(dataset: str, part: str, folder: str | None) -> Iterator[Row]:
     what = f"the {part} part of {dataset}"
     with asking_hub(what, name, _mend(dataset, part), folder=folder):
         table = load_dataset(name, split=part, revision=revision)
-    return _from_table(table, f"{name}, {part}")
+    place = f"{name}, {part}"
+    return Part(place, _from_table(table, place))
 
 
 def _from_table(table: Iterable[dict[str, Any]], name: str) -> Iterator[Row]:

@@ -2,15 +2,20 @@
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
-from data.sequence_file import Row
+from data.sequence_file import Part, Row
 from data.sequences import PARTS, SOURCES
 
 MOTIF = "TATAAA"
 
 
-def sample(part: str) -> Iterator[Row]:
-    """Yield the sequences of a part, the same ones each time."""
+def sample(part: str) -> Part:
+    """Return the sequences of a part, the same ones each time."""
+    return Part(f"{Path(__file__).name}, {part}", _rows(part))
+
+
+def _rows(part: str) -> Iterator[Row]:
     source, which = SOURCES["sample"], PARTS.index(part)
     rng = random.Random(which)
     for label, counts in source.classes.items():

@@ -14,12 +14,15 @@ class Source:
         classes: class -> how many sequences the training and the test part have of it; the number
             of a class is its place here.
         longest: nucleotides of the longest sequence.
+        reordered: whether copies number the classes in another order; the counts, which then all
+            differ, tell in which.
         revision: of the hub's repository; its branch `main` where we do not know a commit.
         stand_in: whether it stands for the benchmark where that cannot be had.
     """
 
     classes: dict[str, tuple[int, int]]
     longest: int
+    reordered: bool = False
     revision: str = "main"
     stand_in: bool = False
 
@@ -35,6 +38,8 @@ SOURCES: Final = {
     "human_ensembl_regulatory": Source(
         {"enhancer": (85_512, 21_378), "ocr": (69_902, 17_476), "promoter": (75_934, 18_859)},
         longest=802,
+        # A copy is known in which they are promoter, enhancer, ocr.
+        reordered=True,
     ),
     "human_nontata_promoters": Source(
         _two((12_355, 4_119), (14_742, 4_915)),

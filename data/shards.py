@@ -4,7 +4,6 @@ import hashlib
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +14,9 @@ from data.manifest import FILE, PARTS, Manifest, Shard, remedy, verify
 from data.store import write_atomically
 from data.subword import Subwords
 
-# Documents that are tokenised side by side.
-TOGETHER = 256
+# Documents that are tokenised side by side: so many, or fewer once they have so many characters. Of
+# whole books 256 would be gigabytes while they are tokenised, and go far beyond a limit.
+TOGETHER, CHARACTERS = 256, 2_000_000
 
 log = logging.getLogger(__name__)
 
@@ -148,13 +148,25 @@ def _gather(
     group, read = {part: _Pending() for part in PARTS}, 0
     documents = iter(documents)
     while group["train"].count < wanted:
-        texts = list(islice(documents, TOGETHER))
-        if not texts:
+        if not (texts := _together(documents)):
             break
         read += len(texts)
         for text, tokens in zip(texts, subwords.encode(texts), strict=True):
             group[part_of(text, held_out)].add(text, tokens, subwords.end)
     return group, read
+
+
+def _together(documents: Iterator[str]) -> list[str]:
+    """The next documents, one at least if there is any; they alone decide how many."""
+    texts: list[str] = []
+    characters = 0
+    while len(texts) < TOGETHER and characters < CHARACTERS:
+        text = next(documents, None)
+        if text is None:
+            break
+        texts.append(text)
+        characters += len(text)
+    return texts
 
 
 def _completed(manifest: Manifest, folder: Path) -> Manifest:

@@ -27,11 +27,18 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content)
+        settle(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise no_room(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def settle(path: Path) -> None:
+    """Wait until a file is on the disk: a power cut must not leave its name without its content."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def no_room(error: OSError, path: Path) -> OSError:

@@ -11,7 +11,7 @@ from transformers.convert_slow_tokenizer import generate_merges
 from transformers.utils import sentencepiece_model_pb2_new as sentencepiece
 
 from data.store import digest, write_atomically
-from data.tokenizer import END, learn
+from data.tokenizer import END, learn, read_tokenizer
 
 # As we keep Llama-2's vocabulary where there is no hub.
 LLAMA_FILE = "tokenizers/llama2_tokenizer.model"
@@ -80,6 +80,9 @@ def load_subwords(name: str) -> Subwords:
         return _from_sentencepiece(path / "tokenizer.model")
     if path.is_file():
         return _from_file(path)
+    if (path / "tokenizer.json").is_file():
+        # What is loaded below does not say which file it could not read.
+        read_tokenizer(path / "tokenizer.json")
     try:
         loaded = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     # The hub's own errors and those of the connection have no common ancestor but this.
@@ -103,7 +106,10 @@ def _from_sentencepiece(path: Path) -> Subwords:
         model.ParseFromString(path.read_bytes())
     # The parser's error class depends on how protobuf was built.
     except Exception as error:
-        raise ValueError(f"{path} is no SentencePiece model, or damaged ({error})") from error
+        raise ValueError(
+            f"{path} is no SentencePiece model, or damaged ({error}): get it again, or set "
+            "task.tokenizer to another"
+        ) from error
     vocabulary = {piece.piece: index for index, piece in enumerate(model.pieces)}
     if "</s>" not in vocabulary:
         raise ValueError(f"{path} has no token </s> for the end of a text: take another")
@@ -113,11 +119,7 @@ def _from_sentencepiece(path: Path) -> Subwords:
 
 
 def _from_file(path: Path) -> Subwords:
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    # The library raises bare exceptions.
-    except Exception as error:
-        raise ValueError(f"{path} is no tokenizer.json, or damaged ({error})") from error
+    tokenizer = read_tokenizer(path)
     ends = [tokenizer.token_to_id(end) for end in (END, "</s>")]
     known = [end for end in ends if end is not None]
     if not known:

@@ -18,17 +18,40 @@ COPIES = 500
 
 
 def load_tokenizer(path: str | Path = FOLDER) -> PreTrainedTokenizerFast:
-    """Load a tokenizer folder as `transformers` saves it, without a network."""
+    """Load a tokenizer folder as `transformers` saves it, without a network.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: its `tokenizer.json` is damaged.
+    """
     folder = Path(path)
     if not (folder / "tokenizer.json").is_file():
         raise FileNotFoundError(
             f"There is no tokenizer.json in {folder}: set task.tokenizer to a folder that has one, "
             "or rebuild ours with python -m data.tokenizer."
         )
+    # What is loaded below does not say which file it could not read.
+    read_tokenizer(folder / "tokenizer.json")
     return cast(
         PreTrainedTokenizerFast,
         PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True),
     )
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a `tokenizer.json`.
+
+    Raises:
+        ValueError: it is none, or damaged.
+    """
+    try:
+        return Tokenizer.from_file(str(path))
+    # The library raises bare exceptions.
+    except Exception as error:
+        raise ValueError(
+            f"{path} is no tokenizer.json, or damaged ({error}): get it again, or set "
+            "task.tokenizer to another"
+        ) from error
 
 
 def corpus(prose: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -201,9 +202,52 @@ def test_the_release_on_the_hub_is_read_as_stories(tmp_path: Path) -> None:
     path.write_text(json.dumps([row]))
     facts = ("Mary moved to the bathroom.", "John went to the hallway.")
     assert read_release(path, "qa1") == [Story(facts, "Where is Mary?", "bathroom")]
-    path.write_text(json.dumps([row, row | {"target": "moon"}]))
-    with pytest.raises(ValueError, match=r"row \[2\]"):
+
+
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"target": "moon"}, r"0k\.json, row 2: no question of qa1: "),
+        ({"input": ""}, r"0k\.json, row 2: "),
+        ({"input": " . "}, r"0k\.json, row 2: "),
+        ({"input": "Mary moved to the bathroom. . John went to the office."}, r"row 2: "),
+        ({"question": " "}, r"0k\.json, row 2: "),
+        ({"input": None}, r"0k\.json is no list of input, question and target .*: "),
+    ],
+)
+def test_a_release_that_is_not_whole_is_refused(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "0k.json"
+    row = {"input": "Mary moved to the garden.", "question": "Where?", "target": "garden"}
+    mend = "remove it, and it is fetched again; or put bAbI's"
+    path.write_text(json.dumps([row, row | change]))
+    with pytest.raises(ValueError, match=rf"{said}.*{mend}"):
         read_release(path, "qa1")
     path.write_text(json.dumps([row])[:-4])
-    with pytest.raises(ValueError, match=r"0k\.json"):
+    with pytest.raises(ValueError, match=rf"0k\.json is no list of .*: {mend}"):
         read_release(path, "qa1")
+    path.write_text("[]")
+    with pytest.raises(ValueError, match=rf"0k\.json, which is empty: .*: {mend}"):
+        read_release(path, "qa1")
+
+
+@pytest.mark.parametrize(("questions", "name"), [(4999, "babi-5k"), (1000, "babi-1k")])
+def test_a_release_is_called_after_its_thousands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, questions: int, name: str
+) -> None:
+    row = {"input": "Mary moved to the garden.", "question": "Where?", "target": "garden"}
+
+    def download(repository: str, *_: object, **__: object) -> str:
+        path = tmp_path / "0k.json"
+        path.write_text(json.dumps([row] * (questions if "train" in repository else 1)))
+        return str(path)
+
+    load_facts.cache_clear()
+    monkeypatch.delenv("TITANS_DATA", raising=False)
+    monkeypatch.setattr(babi_source, "hf_hub_download", download)
+    assert load_facts("babi", "qa1").name == name
+    load_facts.cache_clear()

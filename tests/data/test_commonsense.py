@@ -130,6 +130,41 @@ def test_a_truncated_file_is_refused_by_its_name(write: Callable[..., Path]) -> 
         found("hellaswag")
 
 
+ARC = {"query": "Question: Why?", "choices": ["x", "y"]}
+
+
+@pytest.mark.fault("a data file of another form", "refused by name and row")
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        # As its authors publish it.
+        ("winogrande", None, {"sentence": "_", "option1": "a", "option2": "b", "answer": "1"}),
+        ("winogrande", None, {"context_options": ["a"], "continuation": "b", "gold": 0}),
+        ("winogrande", None, {"context_options": ["a", "b"], "continuation": "c", "gold": 2}),
+        ("arc_easy", ARC | {"gold": 0}, ARC | {"gold": 2}),
+        ("arc_easy", ARC | {"gold": 0}, ARC | {"gold": -1}),
+        ("boolq", None, {"query": 1, "gold": 0}),
+        ("lambada", {"text": "one"}, [1]),
+        ("lambada", {"text": "one"}, None),
+    ],
+)
+def test_a_file_of_another_form_is_refused_by_its_row(
+    write: Callable[..., Path], name: str, good: Any, bad: Any
+) -> None:
+    rows = [good, bad] if good else [bad]
+    path = write(name, lines(*rows), len(rows))
+    with pytest.raises(ValueError, match=rf"{path} .* in row {len(rows)}.*(README|again)"):
+        found(name)
+
+
+@pytest.mark.fault("a data file of another form", "refused by name and row")
+def test_labels_that_are_no_numbers_are_refused(write: Callable[..., Path]) -> None:
+    path = write("piqa", lines(*[{"goal": "g", "sol1": "a", "sol2": "b"}] * 2), 2)
+    path.with_name("valid-labels.lst").write_text("1\nx\n")
+    with pytest.raises(ValueError, match=rf"{path} .* in row 2 .*'x'.*data/README\.md"):
+        found("piqa")
+
+
 @pytest.mark.fault("an unreachable hub", "refused, with what to set")
 def test_what_is_nowhere_is_refused_with_what_to_do(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"lambada_test\.jsonl.*TITANS_DATA.*offline"):
@@ -151,6 +186,15 @@ def test_the_hub_is_asked_for_one_commit(folder: Path, monkeypatch: pytest.Monke
     assert place == ("EleutherAI/lambada_openai", "default")
     assert how["split"] == "test"
     assert len(how["revision"]) == 40
+
+
+def test_another_source_leaves_a_runs_questions_alone(write: Callable[..., Path]) -> None:
+    write("lambada", lines({"text": "one two"}), 1)
+    (mine,) = Questions("published", ["lambada"]).files.values()
+    write("lambada", lines({"text": "three four"}), 1)
+    (other,) = Questions("published", ["lambada"]).files.values()
+    assert json.loads(mine.read_text()) == {"text": "one two"}
+    assert json.loads(other.read_text()) == {"text": "three four"}
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -2,12 +2,13 @@
 
 import errno
 import gzip
-import io
 import os
 import pickle
+import shutil
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,37 @@ def test_the_index_follows_the_file(tmp_path: Path) -> None:
     assert Genome(path).lengths == {"one": 4, "two": 2}
 
 
+@pytest.mark.fault("an index of a genome that was cut", "indexed anew")
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "dos"])
+def test_an_index_that_was_cut_is_made_anew(
+    tmp_path: Path, cache: Path, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "some.fa", end=end)
+    whole = Genome(path).lengths
+    (index,) = cache.glob("*.fai")
+    content = index.read_bytes()
+    for size in range(len(content)):
+        index.write_bytes(content[:size])
+        assert Genome(path).lengths == whole
+        assert index.read_bytes() == content
+    monkeypatch.setattr(fasta, "_check", None)
+    assert Genome(path).lengths == whole, "a whole one is kept"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b">one\nAC", b">one\nACG\nACG", b">one\nACG\nA\n", b">one\nACG\n\n", b">one\nAC\n>none\n"],
+)
+def test_an_index_is_kept_however_the_file_ends(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "some.fa"
+    path.write_bytes(content)
+    whole = Genome(path).lengths
+    monkeypatch.setattr(fasta, "_check", None)
+    assert Genome(path).lengths == whole
+
+
 def test_another_process_opens_the_file_anew(tmp_path: Path) -> None:
     genome = Genome(written(tmp_path / "some.fa"))
     again = pickle.loads(pickle.dumps(genome))
@@ -169,17 +201,21 @@ def test_a_bgzip_that_ends_between_two_blocks_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.fault("no space for a genome", "said with a mend")
-def test_a_full_disk_is_said(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "some.fa.gz"
-    path.write_bytes(gzip.compress(written(tmp_path / "some.fa").read_bytes()))
+@pytest.mark.parametrize("name", ["some.fa.gz", "some.fa"])
+def test_a_full_disk_is_said(
+    tmp_path: Path, cache: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "some.fa")
+    (tmp_path / "some.fa.gz").write_bytes(gzip.compress(path.read_bytes()))
 
-    def full(source: io.BufferedIOBase, target: io.BufferedIOBase, size: int) -> None:
+    def full(source: Any, target: Any, size: int = 0) -> None:
         target.write(source.read(5))
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(fasta.shutil, "copyfileobj", full)
-    with pytest.raises(OSError, match="TITANS_CACHE"):
-        Genome(path)
+    # The index is written by it as well.
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match=rf"no room in {cache} for some.*: make room.*TITANS_CACHE"):
+        Genome(tmp_path / name)
     assert not list(cache.iterdir())
 
 

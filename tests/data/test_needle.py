@@ -1,5 +1,6 @@
 """Training batches: RULER's form, exact lengths, other keys, and a pure function of the step."""
 
+import json
 import random
 import re
 from pathlib import Path
@@ -11,7 +12,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from data import words
-from data.needle import Batch, NeedleData
+from data.needle import NeedleData
+from data.needle_batches import Batch
 from data.prompt import IGNORED
 from data.tokenizer import load_tokenizer
 
@@ -169,6 +171,34 @@ def test_a_type_too_long_waits(prose: str) -> None:
 def test_wrong_settings_say_what_is_right(wrong: dict[str, dict[str, float]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         NeedleData(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.fault("resuming with other prose than before", "refused, with what to set")
+def test_a_resumed_run_has_the_prose_that_it_had(
+    prose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path(prose).read_text(encoding="utf-8")
+    for folder, kept in {"one": text, "same": text, "other": text[:-999]}.items():
+        path = tmp_path / folder / "pg_essays" / "PaulGrahamEssays.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"text": kept}), encoding="utf-8")
+
+    def data(folder: str) -> NeedleData:
+        monkeypatch.setenv("TITANS_DATA", str(tmp_path / folder))
+        found = NeedleData(length=128, needles={"niah_single_2": 1.0})
+        found.setup()
+        return found
+
+    state, other = data("one").state_dict(), data("other")
+    data("same").load_state_dict(state)
+    with pytest.raises(ValueError, match=r"other prose .*: set TITANS_DATA .* or unset"):
+        other.load_state_dict(state)
+    # A checkpoint from before there was such an entry.
+    other.load_state_dict({})
+
+
+def test_without_prose_a_checkpoint_knows_none() -> None:
+    assert NeedleData(length=128).state_dict() == {}
 
 
 class Recorder(LightningModule):

@@ -1,5 +1,8 @@
 """Packed batches: which tokens a step has depends on the seed and on nothing else."""
 
+import pickle
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -62,6 +65,25 @@ def test_a_batch_is_a_function_of_its_number() -> None:
     one[40], one[0]
     assert torch.equal(one[7]["tokens"], other[7]["tokens"])
     assert firsts(0, seed=4) != firsts(0)
+
+
+def test_another_process_reads_the_same(tmp_path: Path) -> None:
+    TOKENS.astype("<u2").tofile(tmp_path / "tokens.bin")
+    mapped = np.memmap(tmp_path / "tokens.bin", dtype="<u2", mode="r")
+    pieces = [mapped, mapped[5:700], TOKENS[:300], np.array(mapped[::-1])]
+    ours = PackedBatches(Stream(pieces), LENGTH, sequences=SEQUENCES, seed=3)
+    ours[40]
+    theirs = pickle.loads(pickle.dumps(ours))
+    assert isinstance(theirs.stream.pieces[0], np.memmap)
+    for step in range(60):
+        assert torch.equal(theirs[step]["tokens"], ours[step]["tokens"])
+
+
+def test_a_large_file_is_not_sent_to_another_process(tmp_path: Path) -> None:
+    with (tmp_path / "tokens.bin").open("wb") as file:
+        file.truncate(2**24)
+    mapped = np.memmap(tmp_path / "tokens.bin", dtype="<u2", mode="r")
+    assert len(pickle.dumps(Stream([mapped]))) < 1000
 
 
 def test_what_cannot_be_divided_is_refused() -> None:

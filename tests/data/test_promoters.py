@@ -1,6 +1,7 @@
 """The stand-in: windows that do not overlap, shuffled ones, and where the file comes from."""
 
 import gzip
+import hashlib
 import itertools
 import random
 from collections import Counter
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from data import promoters
+from data.classes import load_sequences
 from data.promoters import CHROMOSOMES, FILE
 from data.sequences import SOURCES
 
@@ -50,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_windows_stand_before_the_start_and_do_not_overlap(folder: Path) -> None:
-    rows = list(promoters.promoters("test"))
+    rows = list(promoters.promoters("test").rows)
     real = [row.sequence for row in rows if row.label == "promoter"]
     assert real == [
         GENOME[500 - WIDTH : 500].upper(),
@@ -63,14 +65,14 @@ def test_windows_stand_before_the_start_and_do_not_overlap(folder: Path) -> None
 
 
 def test_each_has_a_shuffled_one_at_the_same_rank(folder: Path) -> None:
-    rows = list(promoters.promoters("test"))
+    rows = list(promoters.promoters("test").rows)
     half = len(rows) // 2
     for shuffled, real in zip(rows[:half], rows[half:], strict=True):
         assert (shuffled.label, real.label) == ("shuffled", "promoter")
         assert shuffled.sequence != real.sequence
         pairs = [Counter(itertools.pairwise(row.sequence)) for row in (shuffled, real)]
         assert pairs[0] == pairs[1]
-    assert rows == list(promoters.promoters("test")), "the same ones each time"
+    assert rows == list(promoters.promoters("test").rows), "the same ones each time"
 
 
 def test_without_apt_it_is_said_what_to_set(
@@ -98,11 +100,59 @@ def test_what_apt_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         promoters.find()
 
 
-def test_the_file_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the package holds, call by call; `once` is the known file."""
     monkeypatch.delenv("TITANS_DATA", raising=False)
     monkeypatch.setenv("TITANS_CACHE", str(tmp_path))
-    monkeypatch.setattr(promoters, "debian_file", lambda *_: b"once")
-    assert promoters.find().read_bytes() == b"once"
-    monkeypatch.setattr(promoters, "debian_file", lambda *_: b"twice")
-    assert promoters.find() == tmp_path / FILE
-    assert promoters.find().read_bytes() == b"once"
+    monkeypatch.setattr(promoters, "SHA256", hashlib.sha256(b"once").hexdigest())
+    contents: list[bytes] = []
+    monkeypatch.setattr(promoters, "debian_file", lambda *_: contents.pop(0))
+    return contents
+
+
+def test_the_file_is_kept(tmp_path: Path, served: list[bytes]) -> None:
+    served.append(gzip.compress(b"once"))
+    assert promoters.find() == promoters.find() == tmp_path / FILE
+    assert gzip.decompress((tmp_path / FILE).read_bytes()) == b"once"
+
+
+@pytest.mark.fault("a damaged copy in the cache", "fetched again")
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"<html>", gzip.compress(b"once")[:-9], gzip.compress(b"twice")],
+    ids=["empty", "page", "truncated", "other"],
+)
+def test_a_damaged_copy_is_fetched_again(
+    tmp_path: Path, served: list[bytes], damaged: bytes
+) -> None:
+    (tmp_path / FILE).write_bytes(damaged)
+    served.append(gzip.compress(b"once"))
+    assert gzip.decompress(promoters.find().read_bytes()) == b"once"
+
+
+def test_another_file_of_the_package_is_not_kept(tmp_path: Path, served: list[bytes]) -> None:
+    served.append(gzip.compress(b"twice"))
+    with pytest.raises(FileNotFoundError, match=rf"it holds another {FILE}.*TITANS_DATA=FOLDER"):
+        promoters.find()
+    assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.fault(
+    "a data file that is empty, truncated or of another encoding", "refused by name and line"
+)
+@pytest.mark.parametrize(
+    "kept",
+    [b"", b"<html>", None, gzip.compress(b"\xe9")],
+    ids=["empty", "page", "truncated", "letters"],
+)
+def test_a_damaged_file_is_refused_by_its_name(folder: Path, kept: bytes | None) -> None:
+    path = folder / "below" / FILE
+    path.write_bytes(path.read_bytes()[:-9] if kept is None else kept)
+    with pytest.raises(ValueError, match=rf"{path} .*: get it again"):
+        load_sequences("fly_promoters", "test")
+
+
+def test_the_file_with_too_few_is_named(folder: Path) -> None:
+    with pytest.raises(ValueError, match=rf"instead of \[2678, 2678\] in {folder}/below/{FILE}: "):
+        load_sequences("fly_promoters", "test")

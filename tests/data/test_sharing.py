@@ -1,5 +1,6 @@
 """Whoever shares a run, and however often that changes: no sequence is lost or doubled."""
 
+import pickle
 from collections.abc import Callable
 from itertools import chain, pairwise
 from typing import Any
@@ -91,6 +92,14 @@ def test_a_batch_is_a_function_of_seed_step_and_rank(
     for other in data.draw(st.lists(st.integers(0, 50), max_size=4)):
         worn[other]
     assert torch.equal(worn[number]["tokens"], make(**place)[number]["tokens"])
+
+
+def test_another_process_has_the_batches_of_this_one() -> None:
+    batches = Numbers(20, batch=4, seed=3)
+    batches[7]
+    theirs = pickle.loads(pickle.dumps(batches))
+    for number in range(12):
+        assert torch.equal(theirs[number]["tokens"], batches[number]["tokens"])
 
 
 @settings(max_examples=40)

@@ -1,6 +1,8 @@
 """The shipped tokenizer: lossless, and the same pieces for a value wherever it stands."""
 
 import random
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from data import words
+from data.subword import load_subwords
 from data.tokenizer import END, FOLDER, SIZE, build, load_tokenizer, save
 
 TOKENIZER = load_tokenizer()
@@ -51,3 +54,15 @@ def test_rebuilding_is_deterministic(tmp_path: Path) -> None:
 def test_missing_folder_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"task\.tokenizer"):
         load_tokenizer(tmp_path / "nowhere")
+
+
+@pytest.mark.fault("a damaged tokenizer", "refused by name")
+@pytest.mark.parametrize("load", [load_tokenizer, load_subwords])
+def test_a_damaged_folder_is_refused_by_its_file(
+    tmp_path: Path, load: Callable[[str], object]
+) -> None:
+    folder = shutil.copytree(FOLDER, tmp_path / "copy")
+    path = folder / "tokenizer.json"
+    path.write_bytes(path.read_bytes()[:-9000])
+    with pytest.raises(ValueError, match=rf"{path} is no tokenizer\.json.*: get it again, or set"):
+        load(str(folder))
