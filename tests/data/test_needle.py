@@ -4,6 +4,7 @@ import json
 import random
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -187,6 +188,7 @@ def test_a_resumed_run_has_the_prose_that_it_had(
         monkeypatch.setenv("TITANS_DATA", str(tmp_path / folder))
         found = NeedleData(length=128, needles={"niah_single_2": 1.0})
         found.setup()
+        found.trainer = Mock(Trainer)
         return found
 
     state, other = data("one").state_dict(), data("other")
