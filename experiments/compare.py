@@ -33,14 +33,19 @@ class Comparison:
     partial: tuple[Record, ...] = ()
 
     def missing(self) -> list[Cell]:
-        """Cells that a run of ours could fill, and that none at the scale they ask for does."""
+        """Cells that no run fills at the scale they ask for, with as many steps as conf/ says now.
+
+        One with other steps, of an earlier recipe, is shown and not enough.
+        """
         blocks = (self.paper, *self.reduced)
-        measured = {(cell, block.scale) for block in blocks for cell in block.scores}
-        return [
-            cell
-            for cell in self.table.wanted
-            if cell not in self.paper.scores and (cell, cell.run.get("scale")) not in measured
-        ]
+        measured = {
+            (cell, block.scale)
+            for block in blocks
+            for cell, score in block.scores.items()
+            if any(all(_is_current(cell, record) for record in seed) for seed in score.runs)
+        }
+        places = {cell: {(cell, ""), (cell, cell.run.get("scale"))} for cell in self.table.wanted}
+        return [cell for cell, own in places.items() if not own & measured]
 
     def fullest(self) -> list[Block]:
         """The blocks with scores; of several budgets alone the one with the most."""
@@ -65,9 +70,16 @@ class Comparison:
         """The commands for what a cell averages over, as far as seed 0 has not run them."""
         for run in runs_of(self.table, cell):
             keys = sorted(run)
-            there = (r for r in self.recipe if r.seed == 0 and set(cell.scores) <= set(r.scores))
-            if tuple(run[key] for key in keys) not in {selection(r, keys) for r in there}:
+            there = (r for r in self.recipe if r.seed == 0 and _is_current(cell, r))
+            full = {selection(r, keys) for r in there if set(cell.scores) <= set(r.scores)}
+            if tuple(run[key] for key in keys) not in full:
                 yield command(run)
+
+
+def _is_current(cell: Cell, record: Record) -> bool:
+    """Whether a record has the steps that conf/ says now, as far as both are known."""
+    now, made = cell.steps(), record.counts.get("steps")
+    return None in (now, made) or now == made
 
 
 def compare(table: Table, records: Iterable[Record]) -> Comparison:

@@ -7,7 +7,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.block import selection
-from experiments.configured import configured
+from experiments.configured import configured, steps
 from experiments.recipe import SURROUNDINGS, recipe_changes
 from experiments.record import FINISHED, Record
 from experiments.table import Table
@@ -42,7 +42,9 @@ def _same(planned: Record, record: Record) -> bool:
     known = record.settings.keys() & planned.settings.keys()
     if any(record.settings[key] != planned.settings[key] for key in known):
         return False
-    return (record.configuration or _today(record)) == planned.configuration
+    if record.configuration:
+        return record.configuration == planned.configuration
+    return _today(record) == planned.configuration and not _outdated(record)
 
 
 def _choices(record: Record) -> dict[str, str]:
@@ -81,11 +83,15 @@ def _fills(table: Table, planned: Record, record: Record) -> bool:
 
 
 def _outdated(record: Record) -> bool:
-    """Whether conf/ now trains something else by the command of a record, if that is known."""
-    if not record.configuration:
-        return False
+    """Whether conf/ now trains something else by the command of a record, as far as is known."""
     today = _today(record)
-    return today is None or _trained(today) != _trained(record.configuration)
+    if today is None:
+        return True
+    if record.configuration:
+        return _trained(today) != _trained(record.configuration)
+    # Of an older record, its steps are all that tells.
+    now, made = steps(tuple(record.overrides)), record.counts.get("steps")
+    return None not in (now, made) and now != made
 
 
 def _trained(configuration: dict[str, str]) -> dict[str, str]:

@@ -119,6 +119,28 @@ def test_a_record_whose_command_is_no_longer_known_is_none_of_ours() -> None:
     assert recorded(plan("model=lmm"), [niah("model=lmm", "task.gone=1")], [TABLE]) is None
 
 
+@pytest.mark.parametrize(
+    ("typed", "there"),
+    [
+        (RECIPE, ("model=lmm",)),
+        (("model=lmm",), ("model=lmm",)),
+        (("model=lmm", "experiment=table5"), ("model=lmm",)),
+    ],
+    ids=lambda typed: " ".join(typed),
+)
+def test_an_older_record_of_other_steps_is_not_enough(
+    typed: tuple[str, ...], there: tuple[str, ...]
+) -> None:
+    tables = [TABLE, *load(HERE / "table5_ablation").protocols]
+    fewer, as_many = (niah(*there, counts={"steps": steps}) for steps in (1200, 1800))
+    assert recorded(plan(*typed), [fewer], tables) is None
+    assert recorded(plan(*typed), [fewer, as_many], tables) is as_many
+    commands = compare(TABLE, [fewer]).commands()
+    assert set(commands) - set(compare(TABLE, [as_many]).commands()) == {
+        "python run.py model=lmm task=niah scale=tiny seed=0"
+    }
+
+
 def test_a_sweep_runs_what_the_table_says_is_missing() -> None:
     records = [niah("model=lmm"), niah("experiment=table2", "model=mac"), niah("model=ttt", seed=1)]
     swept = yaml.safe_load((CONF / "experiment/table2.yaml").read_text())["hydra"]["sweeper"]
