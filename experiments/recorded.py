@@ -1,12 +1,13 @@
 """Whether a run of a sweep is needless, because a record of it is there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.block import selection
+from experiments.block import asked_by, selection
+from experiments.cell import Cell
 from experiments.configured import configured, steps
 from experiments.recipe import SURROUNDINGS, recipe_changes
 from experiments.record import FINISHED, Record
@@ -16,8 +17,8 @@ from experiments.table import Table
 def recorded(planned: Record, records: Iterable[Record], tables: Iterable[Table]) -> Record | None:
     """The last finished record that makes a planned run needless.
 
-    Either the record is of the same choices, configuration and seed; or the run is of a table's
-    recipe, and the record is one that the table would not ask for again.
+    Either the record is of the same choices, configuration and seed; or the run is of the recipe of
+    one or several tables, and the record is one with which none of them would ask for it again.
 
     Args:
         planned: the choices, settings, configuration and seed of a run that has not begun.
@@ -25,12 +26,9 @@ def recorded(planned: Record, records: Iterable[Record], tables: Iterable[Table]
         tables: whose recipes count.
     """
     finished = [r for r in records if r.status == FINISHED and r.seed == planned.seed]
-    recipes = [table for table in tables if _by_recipe(table, planned)]
-    enough = (
-        record
-        for record in reversed(finished)
-        if any(_fills(table, planned, record) for table in recipes) or _same(planned, record)
-    )
+    recipes = ((table, _asked(table, planned)) for table in tables if _by_recipe(table, planned))
+    asked = [(table, cells) for table, cells in recipes if cells]
+    enough = (r for r in reversed(finished) if _fills(asked, planned, r) or _same(planned, r))
     return next(enough, None)
 
 
@@ -67,19 +65,21 @@ def _by_recipe(table: Table, planned: Record) -> bool:
     )
 
 
-def _fills(table: Table, planned: Record, record: Record) -> bool:
-    """Whether a record has every score of the cells that a run would fill."""
-    keys = sorted({*table.selects, *table.average_over, "scale"})
-    if recipe_changes(table, record) or selection(record, keys) != selection(planned, keys):
-        return False
-    own = sorted(table.selects - {"scale"})
-    wanted = [
-        cell
-        for cell in table.wanted
-        if tuple(cell.run[key] for key in own) == selection(planned, own)
-    ]
-    there = bool(wanted) and all(set(cell.scores) <= set(record.scores) for cell in wanted)
-    return there and not _outdated(record)
+def _asked(table: Table, planned: Record) -> list[Cell]:
+    """The cells of a table that a run would fill."""
+    keys = sorted(table.selects - {"scale"})
+    return [cell for cell in table.wanted if asked_by(cell, keys) == selection(planned, keys)]
+
+
+def _fills(asked: Sequence[tuple[Table, list[Cell]]], planned: Record, record: Record) -> bool:
+    """Whether a record has every score of the cells that a run would fill, in whatever table."""
+    for table, cells in asked:
+        keys = sorted({*table.selects, *table.average_over, "scale"})
+        if recipe_changes(table, record) or selection(record, keys) != selection(planned, keys):
+            return False
+        if not all(set(cell.scores) <= set(record.scores) for cell in cells):
+            return False
+    return bool(asked) and not _outdated(record)
 
 
 def _outdated(record: Record) -> bool:

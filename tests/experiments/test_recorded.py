@@ -84,6 +84,17 @@ def test_what_is_asked_for_beside_the_recipe_is_run() -> None:
         assert recorded(plan(*RECIPE, asked), records, [TABLE]) is None
 
 
+def test_a_record_that_fills_one_of_the_recipes_tables_is_not_enough() -> None:
+    """Table 5 takes one needle at one length of the runs of Table 2, which wants all."""
+    tables = [*load(HERE / "table5_ablation").protocols, TABLE]
+    one = replace(plan("model=lmm", "task.lengths=[16384]"), scores={"niah_single_1/16384": 50.0})
+    assert recorded(plan(*RECIPE), [one], tables) is None
+    for_table5 = plan("experiment=table5", "model=lmm")
+    assert recorded(for_table5, [one], tables) is one
+    whole = plan("model=lmm")
+    assert recorded(plan(*RECIPE), [one, whole], tables) is whole
+
+
 @pytest.mark.parametrize("write", [niah, plan], ids=["older", "new"])
 @pytest.mark.parametrize(
     ("typed", "recorded_as"),
