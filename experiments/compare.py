@@ -1,14 +1,19 @@
 """Ours beside theirs: which record fills which cell, at the paper's scale or apart from it."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.block import Block, asked_by, fill, reduced_blocks, runs_of, selection
 from experiments.cell import CONF, Cell, command
+from experiments.precision import precision
 from experiments.recipe import recipe_changes
 from experiments.record import FINISHED, Record
 from experiments.table import Table
+
+# What blocks at the paper's scale are called that are of another precision than most.
+OTHERWISE = "At the paper's scale"
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,7 @@ class Comparison:
 
     Attributes:
         paper: Cells measured at the paper's scale.
-        reduced: Every other scale and budget, each apart; and those of the other protocols.
+        reduced: Every other scale, budget and precision, each apart; and the other protocols'.
         changed: Runs whose overrides left the recipe; shown nowhere as a score.
         failed: Runs that did not finish; shown nowhere as a score.
         partial: Runs of a mean that lacks others; shown nowhere as a score.
@@ -51,9 +56,10 @@ class Comparison:
         """The blocks with scores; of several budgets alone the one with the most."""
         most: dict[tuple[str, ...], Block] = {}
         for block in (self.paper, *self.reduced):
-            before = most.setdefault((block.scale, block.machine, block.protocol), block)
+            place = (block.scale, block.machine, block.protocol, block.precision)
+            before = most.setdefault(place, block)
             if len(block.scores) > len(before.scores):
-                most[block.scale, block.machine, block.protocol] = block
+                most[place] = block
         return [block for block in most.values() if block.scores]
 
     def apart(self) -> int:
@@ -103,9 +109,13 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     ]
     finished = [record for record in relevant if record.status == FINISHED]
     recipe = [record for record in finished if not recipe_changes(table, record)]
-    at_scale = [record for record in recipe if record.choices.get("scale") in table.paper_scale]
+    at_scale = _at_scale(table, recipe)
     paper = fill("", None, table, keys, at_scale, exact=True)
-    reduced = reduced_blocks(table, keys, recipe)
+    shown = {record.digest for record in at_scale}
+    reduced = tuple(
+        replace(block, protocol=OTHERWISE) if block.scale in table.paper_scale else block
+        for block in reduced_blocks(table, keys, (r for r in recipe if r.digest not in shown))
+    )
     return Comparison(
         table=table,
         paper=paper,
@@ -125,6 +135,15 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
             *(record for it in apart for record in it.partial),
         ),
     )
+
+
+def _at_scale(table: Table, recipe: Iterable[Record]) -> list[Record]:
+    """Runs at the paper's scale; of several precisions those of the one with the most runs."""
+    by_precision: dict[str, list[Record]] = defaultdict(list)
+    for record in recipe:
+        if record.choices.get("scale") in table.paper_scale:
+            by_precision[precision(record)].append(record)
+    return max(by_precision.values(), key=len, default=[])
 
 
 def _partial(table: Table, recipe: Iterable[Record], blocks: Iterable[Block]) -> Iterator[Record]:

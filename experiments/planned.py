@@ -34,6 +34,7 @@ def planned(config: DictConfig) -> Record:
         **identity(config),
         settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
         configuration=configured(tuple(typed(HydraConfig.get()))),
+        machine={"precision": OmegaConf.select(config, "hardware.trainer.precision") or ""},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

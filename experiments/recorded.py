@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.block import asked_by, selection
 from experiments.cell import Cell
 from experiments.configured import configured, steps
+from experiments.precision import precision
 from experiments.recipe import SURROUNDINGS, recipe_changes
 from experiments.record import FINISHED, Record
 from experiments.table import Table
@@ -17,15 +18,21 @@ from experiments.table import Table
 def recorded(planned: Record, records: Iterable[Record], tables: Iterable[Table]) -> Record | None:
     """The last finished record that makes a planned run needless.
 
-    Either the record is of the same choices, configuration and seed; or the run is of the recipe of
-    one or several tables, and the record is one with which none of them would ask for it again.
+    It is of the same precision and seed. Either it is of the same choices and configuration too; or
+    the run is of the recipe of one or several tables, and none of them would ask for it again.
 
     Args:
-        planned: the choices, settings, configuration and seed of a run that has not begun.
+        planned: the choices, settings, configuration, seed and precision of a run not begun yet.
         records: what there is, oldest first.
         tables: whose recipes count.
     """
-    finished = [r for r in records if r.status == FINISHED and r.seed == planned.seed]
+    finished = [
+        record
+        for record in records
+        if record.status == FINISHED
+        and record.seed == planned.seed
+        and precision(record) == precision(planned)
+    ]
     recipes = ((table, _asked(table, planned)) for table in tables if _by_recipe(table, planned))
     asked = [(table, cells) for table, cells in recipes if cells]
     enough = (r for r in reversed(finished) if _fills(asked, planned, r) or _same(planned, r))

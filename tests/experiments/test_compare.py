@@ -1,13 +1,15 @@
 """Which record fills which cell: only the recipe, at its own scale, one value a seed."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from experiments.compare import Comparison, compare
-from experiments.page import grids, left_out
+from experiments.page import about, grids, left_out
 from experiments.plot import panels
+from experiments.precision import precision
 from experiments.record import Record
 from experiments.report import CLOSE, OPEN, markdown, write_report
 from experiments.table import HERE, TableError, load, names
@@ -99,6 +101,33 @@ def test_the_newest_finished_record_of_a_seed_counts() -> None:
 def test_budgets_are_not_pooled() -> None:
     longer = niah(99.0, seed=1, counts={"tokens": 2000})
     assert len(table2(niah(90.0), longer).reduced) == 2
+
+
+def test_precisions_are_not_pooled() -> None:
+    half = {"machine": {"precision": "bf16-mixed"}}
+    comparison = table2(niah(90.0), niah(80.0, seed=1, **half))
+    found = {b.precision: [s.mean for s in b.scores.values()] for b in comparison.reduced}
+    assert found == {"": [90.0], "bf16-mixed": [80.0]}
+    full, other = (grid.title for grid in grids(comparison)[1:])
+    assert other == f"{full}, bf16-mixed"
+    assert len(comparison.fullest()) == 2
+
+
+def test_a_checkpoint_is_of_the_precision_it_was_trained_in() -> None:
+    scored = ("hardware=cpu", "evaluate_only=last.ckpt")
+    for trained in ("hardware.trainer.precision=bf16-mixed", "hardware=gpu", "hardware=slurm"):
+        record = niah(90.0, trained, *scored, machine={"precision": "32-true"})
+        assert precision(record) == "trained in bf16-mixed, scored in float32"
+    assert not precision(niah(90.0, *scored, machine={"precision": "32-true"}))
+
+
+def test_at_the_papers_scale_the_other_precision_stands_apart() -> None:
+    half = replace(language("400m", 2, 20.0), machine={"precision": "bf16-mixed"})
+    records = [half, language("400m", 0, 25.0), language("400m", 1, 27.0)]
+    comparison = compare(load(HERE / "table1_language"), records)
+    assert {s.values for s in comparison.paper.scores.values()} == {(25.0, 27.0), (27.0, 29.0)}
+    (block,) = comparison.reduced
+    assert about(block) == "At the paper's scale: 400m, bf16-mixed"
 
 
 def test_a_picture_has_the_budget_with_the_most_scores() -> None:

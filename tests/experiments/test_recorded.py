@@ -78,6 +78,16 @@ def test_another_record_is_not(record: Record) -> None:
     assert recorded(plan(*RECIPE), [record], [TABLE]) is None
 
 
+@pytest.mark.parametrize("typed", [RECIPE, ("model=lmm", "task.steps=5")], ids=" ".join)
+def test_a_record_of_another_precision_is_not_enough(typed: tuple[str, ...]) -> None:
+    full, half = (replace(plan(*typed), machine={"precision": it}) for it in ("32-true", "bf16"))
+    assert recorded(full, [half], [TABLE]) is None
+    assert recorded(half, [full], [TABLE]) is None
+    mixed = replace(half, machine={"precision": "bf16-mixed"})
+    assert recorded(half, [full, mixed], [TABLE]) is mixed
+    assert recorded(full, [plan(*typed), mixed], [TABLE]), "older records say none"
+
+
 def test_what_is_asked_for_beside_the_recipe_is_run() -> None:
     records = [plan(*RECIPE)]
     for asked in ("task.lengths=[131072]", "task.prompts={niah_single_1:9}", "task.steps=5"):
