@@ -87,26 +87,34 @@ def reduced_blocks(
     blocks = [
         fill(place[0], budget[0].counts.get("tokens"), table, keys, budget, machine=place[1])
         for place in sorted(apart)
-        for budget in _budgets(table, apart[place])
+        for budget in _budgets(table, place[0], apart[place])
     ]
     return tuple(block for block in blocks if block.scores)
 
 
-def _budgets(table: Table, records: Sequence[Record]) -> list[list[Record]]:
-    """Runs by the tokens they were trained on; a seed may change those by up to `SAME_BUDGET`."""
-    if not table.by_tokens:
+def _budgets(table: Table, scale: str, records: Sequence[Record]) -> list[list[Record]]:
+    """Runs by what they were trained on; a seed may change that by up to `SAME_BUDGET`."""
+    # At the paper's scale the recipe says how much, or when to stop.
+    if not table.by_tokens or scale in table.paper_scale:
         return [list(records)]
+    # As many tokens in fewer steps are another recipe.
+    alike = _alike("tokens", records)
+    return [budget for same_tokens in alike for budget in _alike("steps", same_tokens)]
 
-    def tokens(record: Record) -> float:
-        return record.counts.get("tokens") or 0
 
-    budgets: list[list[Record]] = []
-    for record in sorted(records, key=tokens):
-        if budgets and tokens(record) <= SAME_BUDGET * tokens(budgets[-1][0]):
-            budgets[-1].append(record)
+def _alike(count: str, records: Sequence[Record]) -> list[list[Record]]:
+    """Runs by one of their counts, those with less of it first."""
+
+    def of(record: Record) -> float:
+        return record.counts.get(count) or 0
+
+    groups: list[list[Record]] = []
+    for record in sorted(records, key=of):
+        if groups and of(record) <= SAME_BUDGET * of(groups[-1][0]):
+            groups[-1].append(record)
         else:
-            budgets.append([record])
-    return budgets
+            groups.append([record])
+    return groups
 
 
 def fill(

@@ -103,6 +103,14 @@ def test_budgets_are_not_pooled() -> None:
     assert len(table2(niah(90.0), longer).reduced) == 2
 
 
+def test_runs_of_as_many_tokens_in_steps_of_another_size_are_not_pooled() -> None:
+    few, many = (
+        niah(90.0, seed=seed, counts={"tokens": 1000, "steps": steps})
+        for seed, steps in ((0, 2929), (1, 5859))
+    )
+    assert [block.records for block in table2(many, few).reduced] == [(few,), (many,)]
+
+
 def test_precisions_are_not_pooled() -> None:
     half = {"machine": {"precision": "bf16-mixed"}}
     comparison = table2(niah(90.0), niah(80.0, seed=1, **half))
@@ -122,12 +130,16 @@ def test_a_checkpoint_is_of_the_precision_it_was_trained_in() -> None:
 
 
 def test_at_the_papers_scale_the_other_precision_stands_apart() -> None:
-    half = replace(language("400m", 2, 20.0), machine={"precision": "bf16-mixed"})
-    records = [half, language("400m", 0, 25.0), language("400m", 1, 27.0)]
+    records = [language("400m", seed, 25.0 + 2 * seed) for seed in range(5)]
+    for seed in (3, 4):
+        half = {"machine": {"precision": "bf16-mixed"}, "counts": {"tokens": 1000 * seed}}
+        records[seed] = replace(records[seed], **half)
     comparison = compare(load(HERE / "table1_language"), records)
-    assert {s.values for s in comparison.paper.scores.values()} == {(25.0, 27.0), (27.0, 29.0)}
+    ppl = next(cell for cell in comparison.paper.scores if cell.name == "wikitext/ppl")
     (block,) = comparison.reduced
-    assert about(block) == "At the paper's scale: 400m, bf16-mixed"
+    assert comparison.paper.scores[ppl].values == (25.0, 27.0, 29.0)
+    assert block.scores[ppl].values == (31.0, 33.0)
+    assert about(block) == "At the paper's scale: 400m, 3,000-4,000 tokens, bf16-mixed"
 
 
 def test_a_picture_has_the_budget_with_the_most_scores() -> None:
