@@ -26,22 +26,16 @@ def recorded(planned: Record, records: Iterable[Record], tables: Iterable[Table]
         records: what there is, oldest first.
         tables: whose recipes count.
     """
-    finished = [
-        record
-        for record in records
-        if record.status == FINISHED
-        and record.seed == planned.seed
-        and precision(record) == precision(planned)
-    ]
+    finished = [r for r in records if r.status == FINISHED and r.seed == planned.seed]
     recipes = ((table, _asked(table, planned)) for table in tables if _by_recipe(table, planned))
     asked = [(table, cells) for table, cells in recipes if cells]
-    enough = (r for r in reversed(finished) if _fills(asked, planned, r) or _same(planned, r))
+    enough = (r for r in reversed(finished) if _fills(asked, planned, r) or same(planned, r))
     return next(enough, None)
 
 
-def _same(planned: Record, record: Record) -> bool:
-    """Whether both are one run; of older records, if conf/ has not changed since."""
-    if _choices(record) != _choices(planned):
+def same(planned: Record, record: Record) -> bool:
+    """Whether both are one run, seeds aside; of older records, if conf/ has not changed since."""
+    if _choices(record) != _choices(planned) or precision(record) != precision(planned):
         return False
     # Composing takes a third of a second, and a table's settings tell most runs apart.
     known = record.settings.keys() & planned.settings.keys()
@@ -80,6 +74,8 @@ def _asked(table: Table, planned: Record) -> list[Cell]:
 
 def _fills(asked: Sequence[tuple[Table, list[Cell]]], planned: Record, record: Record) -> bool:
     """Whether a record has every score of the cells that a run would fill, in whatever table."""
+    if precision(record) != precision(planned):
+        return False
     for table, cells in asked:
         keys = sorted({*table.selects, *table.average_over, "scale"})
         if recipe_changes(table, record) or selection(record, keys) != selection(planned, keys):

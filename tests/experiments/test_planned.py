@@ -1,6 +1,8 @@
 """What is known of a run before it begins, from the command that was typed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import hydra
 import pytest
@@ -8,8 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.cell import CONF
-from experiments.planned import planned
+from experiments.planned import known, planned
 from experiments.precision import precision
+from experiments.record import FAILED, NOTE
 
 SEVERAL = ("logger=none", "model=lmm", "task.steps=5")
 
@@ -40,3 +43,26 @@ def typed(*overrides: str) -> DictConfig:
 )
 def test_a_plan_says_its_precision(override: str, rounded: str) -> None:
     assert precision(planned(typed(*SEVERAL, override))) == rounded
+
+
+@pytest.mark.parametrize(
+    ("override", "goes_on"),
+    [
+        ("hardware.threads=1", True),
+        ("hardware=gpu", False),
+        ("task.steps=6", False),
+    ],
+)
+def test_a_sweep_goes_on_from_a_checkpoint_of_the_same_run(
+    override: str, goes_on: bool, tmp_path: Path
+) -> None:
+    """The folder is the same, as it is of one command where conf/ has changed since."""
+    left = replace(planned(typed(*SEVERAL)), status=FAILED, error="killed")
+    checkpoint = tmp_path / "last.ckpt"
+    checkpoint.touch()
+    config = typed(*SEVERAL, override, f"records={tmp_path}/records")
+    assert known(config, checkpoint) is None
+    assert config.resume, "nothing says of what the checkpoint is"
+    (tmp_path / NOTE).write_text(str(left.write(tmp_path / "records")))
+    assert known(config, checkpoint) is None
+    assert config.resume == goes_on
