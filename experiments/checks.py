@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -62,6 +63,11 @@ def check(config: DictConfig) -> None:
     except ValueError as error:
         raise Halted(str(error)) from error
     check_threads(config.hardware.threads)
+    if config.search and HydraConfig.get().mode != RunMode.MULTIRUN:
+        raise Halted(
+            "search=true makes a run a trial of a search: start the search with -m "
+            "hydra/sweeper=learning_rate (docs/sweeps.md), or leave it out."
+        )
     for folder in (config.records, config.output_dir):
         check_writable(folder)
     if config.task.data is None and (config.resume or config.evaluate_only):

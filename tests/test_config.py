@@ -128,6 +128,7 @@ def test_what_is_shown_without_running(
         (["model.memory.gates.momentum=3"], ["model.memory.gates.momentum", "3"]),
         (["scale.lr=fast"], ["scale.lr", "fast", "number"]),
         (["scale.lr=0.5", "task=genomics"], ["scale.lr", "optimizer.lr", "0.002"]),
+        (["search=true", "task=timeseries"], ["search=true", "-m hydra/sweeper=learning_rate"]),
         (["resume=maybe"], ["resume", "maybe"]),
         (["evaluate_only=/nowhere/last.ckpt"], ["/nowhere/last.ckpt", "checkpoint"]),
         (["resume=true"], ["last.ckpt", "checkpoint"]),
