@@ -106,3 +106,9 @@ def test_what_the_optimizer_does_not_take_from_the_scale_is_refused(
 )
 def test_what_the_optimizer_takes_passes(compose: Callable[..., DictConfig], command: str) -> None:
     check_used(command.split(), compose(*command.split()))
+
+
+@pytest.mark.parametrize("fact", ["gigabytes=40.5", "teraflops=15.7", "teraflops=312"])
+def test_a_machine_may_have_a_fraction(compose: Callable[..., DictConfig], fact: str) -> None:
+    setting = f"hardware.machine.{fact}"
+    check_types([setting], compose(setting), compose())
