@@ -1,4 +1,4 @@
-"""Scores of our runs in the cells of a table: those of one scale and budget are one block."""
+"""Scores of our runs in the cells of a table, in blocks of one scale, budget and precision."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +9,7 @@ from math import sqrt
 from statistics import fmean
 
 from experiments.cell import Cell
+from experiments.precision import precision
 from experiments.provenance import machine_name
 from experiments.record import Record
 from experiments.table import Table
@@ -43,7 +44,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Block:
-    """Runs of one scale, one budget, one protocol and, where it matters, one machine."""
+    """Runs of one scale, budget, precision, protocol and, where it matters, machine."""
 
     scale: str
     tokens: float | None
@@ -51,6 +52,11 @@ class Block:
     scores: Mapping[Cell, Score]
     machine: str = ""
     protocol: str = ""
+
+    @property
+    def precision(self) -> str:
+        """What all runs of the block were rounded to; empty for float32."""
+        return precision(self.records[0]) if self.records else ""
 
 
 def asked_by(cell: Cell, keys: Sequence[str]) -> Selection:
@@ -72,36 +78,43 @@ def selection(record: Record, keys: Sequence[str]) -> Selection:
 def reduced_blocks(
     table: Table, keys: Sequence[str], recipe: Iterable[Record]
 ) -> tuple[Block, ...]:
-    """The blocks of runs at no scale of the paper's: one a scale, a machine and a budget."""
-    apart: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    """The blocks beside the paper's: one a scale, a machine, a precision and a budget."""
+    apart: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in recipe:
         scale = record.choices.get("scale", "")
         machine = machine_name(record.machine, record.versions) if table.by_machine else ""
-        if scale not in table.paper_scale:
-            apart[scale, machine].append(record)
+        apart[scale, machine, precision(record)].append(record)
     blocks = [
-        fill(scale, budget[0].counts.get("tokens"), table, keys, budget, machine=machine)
-        for scale, machine in sorted(apart)
-        for budget in _budgets(table, apart[scale, machine])
+        fill(place[0], budget[0].counts.get("tokens"), table, keys, budget, machine=place[1])
+        for place in sorted(apart)
+        for budget in _budgets(table, place[0], apart[place])
     ]
     return tuple(block for block in blocks if block.scores)
 
 
-def _budgets(table: Table, records: Sequence[Record]) -> list[list[Record]]:
-    """Runs by the tokens they were trained on; a seed may change those by up to `SAME_BUDGET`."""
-    if not table.by_tokens:
+def _budgets(table: Table, scale: str, records: Sequence[Record]) -> list[list[Record]]:
+    """Runs by what they were trained on; a seed may change that by up to `SAME_BUDGET`."""
+    # At the paper's scale the recipe says how much, or when to stop.
+    if not table.by_tokens or scale in table.paper_scale:
         return [list(records)]
+    # As many tokens in fewer steps are another recipe.
+    alike = _alike("tokens", records)
+    return [budget for same_tokens in alike for budget in _alike("steps", same_tokens)]
 
-    def tokens(record: Record) -> float:
-        return record.counts.get("tokens") or 0
 
-    budgets: list[list[Record]] = []
-    for record in sorted(records, key=tokens):
-        if budgets and tokens(record) <= SAME_BUDGET * tokens(budgets[-1][0]):
-            budgets[-1].append(record)
+def _alike(count: str, records: Sequence[Record]) -> list[list[Record]]:
+    """Runs by one of their counts, those with less of it first."""
+
+    def of(record: Record) -> float:
+        return record.counts.get(count) or 0
+
+    groups: list[list[Record]] = []
+    for record in sorted(records, key=of):
+        if groups and of(record) <= SAME_BUDGET * of(groups[-1][0]):
+            groups[-1].append(record)
         else:
-            budgets.append([record])
-    return budgets
+            groups.append([record])
+    return groups
 
 
 def fill(

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+
+import yaml
 
 CONF = Path(__file__).parents[1] / "conf"
 VERDICTS = ("holds", "does not hold", "open", "not testable here")
@@ -30,6 +33,18 @@ class Cell:
         """Whether there is a run and `conf` has every option that it names."""
         groups = {group: option for group, option in self.run.items() if "." not in group}
         return bool(groups) and all((conf / g / f"{o}.yaml").exists() for g, o in groups.items())
+
+    def steps(self, conf: Path = CONF) -> int | None:
+        """How many steps its task trains by `conf`; None where other settings decide."""
+        return _steps(conf / "task" / f"{self.run.get('task')}.yaml")
+
+
+@lru_cache
+def _steps(task: Path) -> int | None:
+    """What a task's file says of its steps, where that is a number."""
+    content = yaml.safe_load(task.read_text(encoding="utf-8")) if task.exists() else None
+    made = (content or {}).get("steps")
+    return made if isinstance(made, int) else None
 
 
 def command(run: Mapping[str, str]) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.overrides import check_options, check_types, typed
+from experiments.overrides import check_options, check_types, check_used, typed
 
 MOST_THREADS = 1024
 # What Python and torch raise inside, where no setting has a name.
@@ -49,8 +50,8 @@ def check(config: DictConfig) -> None:
     """Refuses what cannot be run.
 
     Raises:
-        Halted: a setting has the wrong type or an unknown option, a folder cannot be written to, or
-            a checkpoint is not there.
+        Halted: a setting has the wrong type, an unknown option or no effect, a folder cannot be
+            written to, or a checkpoint is not there.
     """
     overrides, choices = typed(HydraConfig.get()), HydraConfig.get().runtime.choices
     groups = [o for o in overrides if o.lstrip("+~").partition("=")[0].partition("@")[0] in choices]
@@ -58,9 +59,15 @@ def check(config: DictConfig) -> None:
         check_types((o for o in overrides if o not in groups), config, hydra.compose("run", groups))
         check_options(config.task)
         OmegaConf.resolve(config.copy())
+        check_used(overrides, config)
     except ValueError as error:
         raise Halted(str(error)) from error
     check_threads(config.hardware.threads)
+    if config.search and HydraConfig.get().mode != RunMode.MULTIRUN:
+        raise Halted(
+            "search=true makes a run a trial of a search: start the search with -m "
+            "hydra/sweeper=learning_rate (docs/sweeps.md), or leave it out."
+        )
     for folder in (config.records, config.output_dir):
         check_writable(folder)
     if config.task.data is None and (config.resume or config.evaluate_only):

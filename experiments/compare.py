@@ -1,14 +1,19 @@
 """Ours beside theirs: which record fills which cell, at the paper's scale or apart from it."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.block import Block, asked_by, fill, reduced_blocks, runs_of, selection
 from experiments.cell import CONF, Cell, command
+from experiments.precision import precision
 from experiments.recipe import recipe_changes
 from experiments.record import FINISHED, Record
 from experiments.table import Table
+
+# What blocks at the paper's scale are called that are of another precision than most.
+OTHERWISE = "At the paper's scale"
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,7 @@ class Comparison:
 
     Attributes:
         paper: Cells measured at the paper's scale.
-        reduced: Every other scale and budget, each apart; and those of the other protocols.
+        reduced: Every other scale, budget and precision, each apart; and the other protocols'.
         changed: Runs whose overrides left the recipe; shown nowhere as a score.
         failed: Runs that did not finish; shown nowhere as a score.
         partial: Runs of a mean that lacks others; shown nowhere as a score.
@@ -33,22 +38,28 @@ class Comparison:
     partial: tuple[Record, ...] = ()
 
     def missing(self) -> list[Cell]:
-        """Cells that a run of ours could fill, and that none at the scale they ask for does."""
+        """Cells that no run fills at the scale they ask for, with as many steps as conf/ says now.
+
+        One with other steps, of an earlier recipe, is shown and not enough.
+        """
         blocks = (self.paper, *self.reduced)
-        measured = {(cell, block.scale) for block in blocks for cell in block.scores}
-        return [
-            cell
-            for cell in self.table.wanted
-            if cell not in self.paper.scores and (cell, cell.run.get("scale")) not in measured
-        ]
+        measured = {
+            (cell, block.scale)
+            for block in blocks
+            for cell, score in block.scores.items()
+            if any(all(_is_current(cell, record) for record in seed) for seed in score.runs)
+        }
+        places = {cell: {(cell, ""), (cell, cell.run.get("scale"))} for cell in self.table.wanted}
+        return [cell for cell, own in places.items() if not own & measured]
 
     def fullest(self) -> list[Block]:
         """The blocks with scores; of several budgets alone the one with the most."""
         most: dict[tuple[str, ...], Block] = {}
         for block in (self.paper, *self.reduced):
-            before = most.setdefault((block.scale, block.machine, block.protocol), block)
+            place = (block.scale, block.machine, block.protocol, block.precision)
+            before = most.setdefault(place, block)
             if len(block.scores) > len(before.scores):
-                most[block.scale, block.machine, block.protocol] = block
+                most[place] = block
         return [block for block in most.values() if block.scores]
 
     def apart(self) -> int:
@@ -65,9 +76,16 @@ class Comparison:
         """The commands for what a cell averages over, as far as seed 0 has not run them."""
         for run in runs_of(self.table, cell):
             keys = sorted(run)
-            there = (r for r in self.recipe if r.seed == 0 and set(cell.scores) <= set(r.scores))
-            if tuple(run[key] for key in keys) not in {selection(r, keys) for r in there}:
+            there = (r for r in self.recipe if r.seed == 0 and _is_current(cell, r))
+            full = {selection(r, keys) for r in there if set(cell.scores) <= set(r.scores)}
+            if tuple(run[key] for key in keys) not in full:
                 yield command(run)
+
+
+def _is_current(cell: Cell, record: Record) -> bool:
+    """Whether a record has the steps that conf/ says now, as far as both are known."""
+    now, made = cell.steps(), record.counts.get("steps")
+    return None in (now, made) or now == made
 
 
 def compare(table: Table, records: Iterable[Record]) -> Comparison:
@@ -91,9 +109,13 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     ]
     finished = [record for record in relevant if record.status == FINISHED]
     recipe = [record for record in finished if not recipe_changes(table, record)]
-    at_scale = [record for record in recipe if record.choices.get("scale") in table.paper_scale]
+    at_scale = _at_scale(table, recipe)
     paper = fill("", None, table, keys, at_scale, exact=True)
-    reduced = reduced_blocks(table, keys, recipe)
+    shown = {record.digest for record in at_scale}
+    reduced = tuple(
+        replace(block, protocol=OTHERWISE) if block.scale in table.paper_scale else block
+        for block in reduced_blocks(table, keys, (r for r in recipe if r.digest not in shown))
+    )
     return Comparison(
         table=table,
         paper=paper,
@@ -113,6 +135,15 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
             *(record for it in apart for record in it.partial),
         ),
     )
+
+
+def _at_scale(table: Table, recipe: Iterable[Record]) -> list[Record]:
+    """Runs at the paper's scale; of several precisions those of the one with the most runs."""
+    by_precision: dict[str, list[Record]] = defaultdict(list)
+    for record in recipe:
+        if record.choices.get("scale") in table.paper_scale:
+            by_precision[precision(record)].append(record)
+    return max(by_precision.values(), key=len, default=[])
 
 
 def _partial(table: Table, recipe: Iterable[Record], blocks: Iterable[Block]) -> Iterator[Record]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import hydra
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from experiments.recipe import SURROUNDINGS
 
@@ -23,13 +23,29 @@ def configured(overrides: tuple[str, ...]) -> dict[str, str]:
     Raises:
         HydraException, OmegaConfBaseException: conf/ does not know such a run.
     """
+    config = _composed(overrides)
+    parts = {part: config.task.get(part) for part in PARTS}
+    parts |= {"optimizer": config.optimizer, "search": config.search}
+    return {name: _digest(part) for name, part in parts.items()}
+
+
+def steps(overrides: tuple[str, ...]) -> float | None:
+    """How many steps overrides train with what conf/ says now; None where the data decide.
+
+    Raises:
+        HydraException, OmegaConfBaseException: conf/ does not know such a run.
+    """
+    made: float | None = _composed(overrides).task.get("steps")
+    return made
+
+
+@lru_cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
     # A checkpoint that is scored has its overrides before those of the command: the last counts.
     own = {key(o): o for o in overrides if key(o).partition(".")[0] not in SURROUNDINGS}
     config = hydra.compose("run", list(own.values()))
     config.output_dir = ""
-    parts = {part: config.task.get(part) for part in PARTS}
-    parts |= {"optimizer": config.optimizer, "search": config.search}
-    return {name: _digest(part) for name, part in parts.items()}
+    return config
 
 
 def key(override: str) -> str:

@@ -9,7 +9,7 @@ from experiments.compare import Comparison
 from experiments.page import Grid, about, legend, measured_text
 from experiments.record import Record
 from experiments.report import markdown_of
-from experiments.runs import cost, one_a_run
+from experiments.runs import core_hours, cost, one_a_run
 from experiments.table import Table
 
 
@@ -17,8 +17,8 @@ def front(comparisons: Sequence[Comparison], records: Sequence[Record]) -> str:
     """The tables that have a summary, as Markdown, before a line on all runs."""
     tables = [markdown_of(small(it)) for it in comparisons if it.table.summary and it.fullest()]
     runs = one_a_run(records)
-    hours = sum(run.core_hours for run in runs)
-    return "\n\n".join([*tables, f"All runs: {len(runs)}, of {hours:.0f} core hours."])
+    total = f"All runs: {len(runs)}, of {core_hours(runs):.0f} core hours."
+    return "\n\n".join([*tables, total])
 
 
 def small(comparison: Comparison) -> Grid:

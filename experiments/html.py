@@ -26,7 +26,7 @@ from experiments.page import (
 )
 from experiments.provenance import machine_name
 from experiments.record import Record
-from experiments.runs import cost, one_a_run
+from experiments.runs import core_hours, cost, one_a_run
 from experiments.table import HERE, Table
 from experiments.verdict import verdict
 
@@ -124,7 +124,7 @@ def render(
         sections=[_section(comparison, conf) for comparison in comparisons],
         claims=[(it.table, claim) for it in comparisons for claim in it.table.claims],
         runs=runs,
-        hours=sum(run.core_hours for run in runs),
+        hours=core_hours(runs),
         warnings=warnings,
         typed=typed,
         machine_name=machine_name,

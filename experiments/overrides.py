@@ -7,6 +7,8 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+# What a scale says of the optimizer, and a task or an optimizer may say itself.
+OF_OPTIMIZER = ("scale.lr", "scale.betas")
 # Of whose settings only what takes them knows whether it does without.
 GROUPS = ("model", "task", "scale", "optimizer", "logger", "backbone")
 
@@ -32,6 +34,31 @@ def check_types(settings: Iterable[str], config: DictConfig, defaults: DictConfi
             looked_at = place == key or not isinstance(old, DictConfig)
             if looked_at and (wrong := _misfit(place, old, new)):
                 raise ValueError(wrong)
+
+
+def check_used(settings: Iterable[str], config: DictConfig) -> None:
+    """Looks whether what a scale says of the optimizer reaches it, where it was typed.
+
+    Raises:
+        ValueError: it does not, as the task or the optimizer has its own.
+    """
+    for setting in settings:
+        key = setting.lstrip("+").partition("=")[0]
+        if key not in OF_OPTIMIZER:
+            continue
+        other = config.copy()
+        OmegaConf.update(other, key, "another")
+        if _resolved(other.optimizer) != _resolved(config.optimizer):
+            continue
+        name = key.partition(".")[2]
+        now = f"optimizer.{name} is {config.optimizer[name]}" if name in config.optimizer else ""
+        instead = f"optimizer.{name}" if now else f"+optimizer.{name}"
+        reason = f": {now}, whatever the scale says" if now else ""
+        raise ValueError(f"{key} changes nothing here{reason}. Set {instead} in its place")
+
+
+def _resolved(node: DictConfig) -> Any:
+    return OmegaConf.to_container(node, resolve=True)
 
 
 def typed(hydra: Any) -> list[str]:

@@ -103,7 +103,9 @@ def _reduced_grid(table: Table, block: Block) -> Grid:
 
 def about(block: Block) -> str:
     """What the scores of a block are of: protocol, scale, budget and, if it matters, machine."""
-    known = [block.scale, *_budget(block.records), block.machine]
+    # A machine's name says what it computed in, too.
+    where = block.machine or block.precision
+    known = [block.scale, *_budget(block.records), where]
     return f"{block.protocol or 'Reduced scale'}: {', '.join(filter(None, known))}"
 
 

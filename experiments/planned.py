@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.configured import configured
 from experiments.overrides import typed
-from experiments.record import Record, read_all
-from experiments.recorded import recorded
+from experiments.record import Record, noted, read_all
+from experiments.recorded import recorded, same
 from experiments.table import HERE, load, names, selecting
 
 log = logging.getLogger("titans")
@@ -34,19 +34,23 @@ def planned(config: DictConfig) -> Record:
         **identity(config),
         settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
         configuration=configured(tuple(typed(HydraConfig.get()))),
+        machine={"precision": OmegaConf.select(config, "hardware.trainer.precision") or ""},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
 def known(config: DictConfig, checkpoint: Path) -> Record | None:
-    """The record that makes a run of a sweep needless; one with a checkpoint is told to go on."""
+    """The record that makes a run of a sweep needless; one with its checkpoint is told to go on."""
     # What trains nothing measures speed, which another machine's record is no measure of.
     if config.rerun or config.evaluate_only or config.task.data is None:
         return None
     loaded = [load(HERE / name) for name in names()]
     tables = [table for it in loaded for table in (it, *it.protocols)]
-    there = recorded(planned(config), read_all(config.records)[0], tables)
-    config.resume = there is None and checkpoint.is_file()
-    if config.resume:
-        log.info("Goes on from %s", os.path.relpath(checkpoint))
+    plan, left = planned(config), noted(checkpoint.parent)
+    there = recorded(plan, read_all(config.records)[0], tables)
+    if there is None and checkpoint.is_file():
+        # The same command was another run where conf/ or the precision has changed since.
+        config.resume = left is None or same(plan, left)
+        said = "Goes on from %s" if config.resume else "Begins anew, as %s is of other settings"
+        log.info(said, os.path.relpath(checkpoint))
     return there

@@ -108,7 +108,7 @@ def _by_label(table: Table, blocks: list[Block]) -> list[Panel]:
 
 def _about(block: Block) -> str:
     """What a panel of ours alone is of."""
-    facts = [block.protocol, block.scale, _seeds([block]), block.machine]
+    facts = [block.protocol, block.scale, _seeds([block]), block.machine or block.precision]
     return fill("ours: " + ", ".join(fact for fact in facts if fact), 50)
 
 

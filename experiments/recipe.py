@@ -3,7 +3,8 @@
 from experiments.record import Record
 from experiments.table import Table
 
-# Where a run happens and what it leaves behind; `hardware` changes speed, not the mathematics.
+# Where a run happens and what it leaves behind; `hardware` changes speed, not the mathematics. What
+# it rounds to is looked at apart (precision.py).
 SURROUNDINGS = frozenset(
     {"seed", "hardware", "logger", "hydra", "output_dir", "records", "name", "resume", "rerun"}
     | {"checkpoint_every", "evaluate_only"}

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn, get_origin
 
 FINISHED, FAILED = "finished", "failed"
+# In a run's folder, where its record is.
+NOTE = "record.txt"
 # Records that were made before there were these fields keep their digests.
 LATER = ("configuration", "wandb")
 
@@ -180,6 +182,14 @@ def unfinished(note: Path) -> Path | None:
     try:
         return path if Record.read(path).status == FAILED else None
     except RecordError:
+        return None
+
+
+def noted(folder: Path) -> Record | None:
+    """The record of the last run in a folder, finished or not; None where there is none to read."""
+    try:
+        return Record.read((folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, RecordError):
         return None
 
 

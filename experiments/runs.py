@@ -20,4 +20,9 @@ def cost(comparison: Comparison) -> float:
     blocks = (comparison.paper, *comparison.reduced)
     shown = [record for block in blocks for record in block.records]
     left = (*comparison.changed, *comparison.failed, *comparison.partial)
-    return sum(run.core_hours for run in one_a_run([*shown, *left]))
+    return core_hours([*shown, *left])
+
+
+def core_hours(records: Iterable[Record]) -> float:
+    """Of all runs together, each once."""
+    return sum(run.core_hours for run in one_a_run(records))

@@ -23,8 +23,8 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     beyond          column -> labels of further columns; shown where measured, and never missing
     by_machine      whether scores depend on the machine: runs of each stand apart, and the
                     paper's numbers, whose machine is not stated, beside none of them
-    by_tokens       whether runs of another number of training tokens stand apart: yes, unless the
-                    table's data sets are of unlike sizes
+    by_tokens       whether runs of another number of training tokens or steps stand apart: yes,
+                    unless the table's data sets are of unlike sizes
     summary         column -> labels: the scores that the front page shows
     picture         file name of a plot of the scores against the one, numeric column
     protocols       what another protocol is called -> what takes the place of the keys above. Its

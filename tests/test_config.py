@@ -14,9 +14,9 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-MODELS, SCALES, TASKS, HARDWARE = (
+MODELS, SCALES, TASKS, HARDWARE, OPTIMIZERS = (
     sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
-    for group in ("model", "scale", "task", "hardware")
+    for group in ("model", "scale", "task", "hardware", "optimizer")
 )
 # Processor seconds, which do not depend on what else the machine does.
 SOON = 5.0
@@ -54,6 +54,17 @@ def test_every_task_and_hardware_composes(
     config = compose(f"task={task}", f"hardware={hardware}")
     assert {"data", "network", "objective", "evaluations"} <= set(config.task)
     assert {"trainer", "threads", "kernels", "workers"} <= set(config.hardware)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_takes_every_optimizer(
+    compose: Callable[..., Any], task: str, optimizer: str
+) -> None:
+    config = compose(f"task={task}", f"optimizer={optimizer}")
+    made = hydra.utils.instantiate(config.optimizer, _convert_="all")([torch.zeros(1)])
+    own = config.task.get("training", config.scale).lr
+    assert [group["lr"] for group in made.param_groups] == [own]
 
 
 def test_a_recipe_yields_to_the_command_line(compose: Callable[..., Any]) -> None:
@@ -116,6 +127,8 @@ def test_what_is_shown_without_running(
         (["model.memory.depth=two"], ["model.memory.depth", "two", "number"]),
         (["model.memory.gates.momentum=3"], ["model.memory.gates.momentum", "3"]),
         (["scale.lr=fast"], ["scale.lr", "fast", "number"]),
+        (["scale.lr=0.5", "task=genomics"], ["scale.lr", "optimizer.lr", "0.002"]),
+        (["search=true", "task=timeseries"], ["search=true", "-m hydra/sweeper=learning_rate"]),
         (["resume=maybe"], ["resume", "maybe"]),
         (["evaluate_only=/nowhere/last.ckpt"], ["/nowhere/last.ckpt", "checkpoint"]),
         (["resume=true"], ["last.ckpt", "checkpoint"]),

@@ -1,13 +1,15 @@
 """Which record fills which cell: only the recipe, at its own scale, one value a seed."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from experiments.compare import Comparison, compare
-from experiments.page import grids, left_out
+from experiments.page import about, grids, left_out
 from experiments.plot import panels
+from experiments.precision import precision
 from experiments.record import Record
 from experiments.report import CLOSE, OPEN, markdown, write_report
 from experiments.table import HERE, TableError, load, names
@@ -99,6 +101,45 @@ def test_the_newest_finished_record_of_a_seed_counts() -> None:
 def test_budgets_are_not_pooled() -> None:
     longer = niah(99.0, seed=1, counts={"tokens": 2000})
     assert len(table2(niah(90.0), longer).reduced) == 2
+
+
+def test_runs_of_as_many_tokens_in_steps_of_another_size_are_not_pooled() -> None:
+    few, many = (
+        niah(90.0, seed=seed, counts={"tokens": 1000, "steps": steps})
+        for seed, steps in ((0, 2929), (1, 5859))
+    )
+    assert [block.records for block in table2(many, few).reduced] == [(few,), (many,)]
+
+
+def test_precisions_are_not_pooled() -> None:
+    half = {"machine": {"precision": "bf16-mixed"}}
+    comparison = table2(niah(90.0), niah(80.0, seed=1, **half))
+    found = {b.precision: [s.mean for s in b.scores.values()] for b in comparison.reduced}
+    assert found == {"": [90.0], "bf16-mixed": [80.0]}
+    full, other = (grid.title for grid in grids(comparison)[1:])
+    assert other == f"{full}, bf16-mixed"
+    assert len(comparison.fullest()) == 2
+
+
+def test_a_checkpoint_is_of_the_precision_it_was_trained_in() -> None:
+    scored = ("hardware=cpu", "evaluate_only=last.ckpt")
+    for trained in ("hardware.trainer.precision=bf16-mixed", "hardware=gpu", "hardware=slurm"):
+        record = niah(90.0, trained, *scored, machine={"precision": "32-true"})
+        assert precision(record) == "trained in bf16-mixed, scored in float32"
+    assert not precision(niah(90.0, *scored, machine={"precision": "32-true"}))
+
+
+def test_at_the_papers_scale_the_other_precision_stands_apart() -> None:
+    records = [language("400m", seed, 25.0 + 2 * seed) for seed in range(5)]
+    for seed in (3, 4):
+        half = {"machine": {"precision": "bf16-mixed"}, "counts": {"tokens": 1000 * seed}}
+        records[seed] = replace(records[seed], **half)
+    comparison = compare(load(HERE / "table1_language"), records)
+    ppl = next(cell for cell in comparison.paper.scores if cell.name == "wikitext/ppl")
+    (block,) = comparison.reduced
+    assert comparison.paper.scores[ppl].values == (25.0, 27.0, 29.0)
+    assert block.scores[ppl].values == (31.0, 33.0)
+    assert about(block) == "At the paper's scale: 400m, 3,000-4,000 tokens, bf16-mixed"
 
 
 def test_a_picture_has_the_budget_with_the_most_scores() -> None:

@@ -1,7 +1,9 @@
-import pytest
-from omegaconf import OmegaConf
+from collections.abc import Callable
 
-from experiments.overrides import check_types, typed
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.overrides import check_types, check_used, typed
 
 DEFAULTS = OmegaConf.create(
     {
@@ -72,3 +74,41 @@ def test_interpolations_stay_as_they_were_typed() -> None:
 
 def test_added_and_removed_keys_have_no_default_to_differ_from() -> None:
     check_types(["+new=1"], OmegaConf.merge(DEFAULTS, {"new": 1}), DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("command", "mend"),
+    [
+        ("task=genomics scale.lr=0.5", "optimizer.lr is 0.002, .* Set optimizer.lr"),
+        ("task=timeseries scale.lr=0.5", "optimizer.lr is 0.001, .* Set optimizer.lr"),
+        ("task=niah scale.lr=0.5 optimizer.lr=0.1", "optimizer.lr is 0.1, .* Set optimizer.lr"),
+        ("task=timeseries scale.betas=[0.9,0.95]", r"nothing here\. Set \+optimizer.betas"),
+        ("task=niah optimizer=adam scale.betas=[0.9,0.95]", r"Set \+optimizer.betas"),
+    ],
+)
+def test_what_the_optimizer_does_not_take_from_the_scale_is_refused(
+    compose: Callable[..., DictConfig], command: str, mend: str
+) -> None:
+    with pytest.raises(ValueError, match=mend):
+        check_used(command.split(), compose(*command.split()))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "task=niah scale.lr=0.5 scale.betas=[0.9,0.95]",
+        "task=niah scale.lr=0.004",
+        "task=niah optimizer=adam scale.lr=0.5",
+        "task=genomics scale.betas=[0.9,0.95]",
+        "task=timeseries optimizer.lr=0.1 +optimizer.betas=[0.9,0.95]",
+        "experiment=language scale.lr=0.5",
+    ],
+)
+def test_what_the_optimizer_takes_passes(compose: Callable[..., DictConfig], command: str) -> None:
+    check_used(command.split(), compose(*command.split()))
+
+
+@pytest.mark.parametrize("fact", ["gigabytes=40.5", "teraflops=15.7", "teraflops=312"])
+def test_a_machine_may_have_a_fraction(compose: Callable[..., DictConfig], fact: str) -> None:
+    setting = f"hardware.machine.{fact}"
+    check_types([setting], compose(setting), compose())

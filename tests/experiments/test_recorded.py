@@ -78,10 +78,31 @@ def test_another_record_is_not(record: Record) -> None:
     assert recorded(plan(*RECIPE), [record], [TABLE]) is None
 
 
+@pytest.mark.parametrize("typed", [RECIPE, ("model=lmm", "task.steps=5")], ids=" ".join)
+def test_a_record_of_another_precision_is_not_enough(typed: tuple[str, ...]) -> None:
+    full, half = (replace(plan(*typed), machine={"precision": it}) for it in ("32-true", "bf16"))
+    assert recorded(full, [half], [TABLE]) is None
+    assert recorded(half, [full], [TABLE]) is None
+    mixed = replace(half, machine={"precision": "bf16-mixed"})
+    assert recorded(half, [full, mixed], [TABLE]) is mixed
+    assert recorded(full, [plan(*typed), mixed], [TABLE]), "older records say none"
+
+
 def test_what_is_asked_for_beside_the_recipe_is_run() -> None:
     records = [plan(*RECIPE)]
     for asked in ("task.lengths=[131072]", "task.prompts={niah_single_1:9}", "task.steps=5"):
         assert recorded(plan(*RECIPE, asked), records, [TABLE]) is None
+
+
+def test_a_record_that_fills_one_of_the_recipes_tables_is_not_enough() -> None:
+    """Table 5 takes one needle at one length of the runs of Table 2, which wants all."""
+    tables = [*load(HERE / "table5_ablation").protocols, TABLE]
+    one = replace(plan("model=lmm", "task.lengths=[16384]"), scores={"niah_single_1/16384": 50.0})
+    assert recorded(plan(*RECIPE), [one], tables) is None
+    for_table5 = plan("experiment=table5", "model=lmm")
+    assert recorded(for_table5, [one], tables) is one
+    whole = plan("model=lmm")
+    assert recorded(plan(*RECIPE), [one, whole], tables) is whole
 
 
 @pytest.mark.parametrize("write", [niah, plan], ids=["older", "new"])
@@ -117,6 +138,28 @@ def test_a_run_is_needed_where_conf_has_changed_since(typed: tuple[str, ...]) ->
 
 def test_a_record_whose_command_is_no_longer_known_is_none_of_ours() -> None:
     assert recorded(plan("model=lmm"), [niah("model=lmm", "task.gone=1")], [TABLE]) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "there"),
+    [
+        (RECIPE, ("model=lmm",)),
+        (("model=lmm",), ("model=lmm",)),
+        (("model=lmm", "experiment=table5"), ("model=lmm",)),
+    ],
+    ids=lambda typed: " ".join(typed),
+)
+def test_an_older_record_of_other_steps_is_not_enough(
+    typed: tuple[str, ...], there: tuple[str, ...]
+) -> None:
+    tables = [TABLE, *load(HERE / "table5_ablation").protocols]
+    fewer, as_many = (niah(*there, counts={"steps": steps}) for steps in (1200, 1800))
+    assert recorded(plan(*typed), [fewer], tables) is None
+    assert recorded(plan(*typed), [fewer, as_many], tables) is as_many
+    commands = compare(TABLE, [fewer]).commands()
+    assert set(commands) - set(compare(TABLE, [as_many]).commands()) == {
+        "python run.py model=lmm task=niah scale=tiny seed=0"
+    }
 
 
 def test_a_sweep_runs_what_the_table_says_is_missing() -> None:
