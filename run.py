@@ -22,11 +22,10 @@ from experiments.checks import Halted, check, last, named, told
 from experiments.folder import alone
 from experiments.planned import identity, known, planned
 from experiments.provenance import commit, machine, versions
-from experiments.record import FAILED, FINISHED, Record, unfinished
+from experiments.record import FAILED, FINISHED, NOTE, Record, unfinished
 from experiments.sweep import note_failure, sweeping
 
 log = logging.getLogger("titans")
-RECORD_NOTE = "record.txt"
 VALIDATION = "validation/error"
 # Of a task, what is made.
 PARTS = ("network", "objective", "data", "evaluations")
@@ -206,7 +205,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         wandb="".join(address(logger) for logger in trainer.loggers),
     )
     # A run that is resumed goes on with the record it left: one run has one record.
-    path = unfinished(Path(config.output_dir, RECORD_NOTE)) if config.resume else None
+    path = unfinished(Path(config.output_dir, NOTE)) if config.resume else None
     try:
         record = train(config, record, task, data, trainer)
         task.to(trainer.strategy.root_device)
@@ -243,7 +242,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
 def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
     """Writes the record in place of `path`, and notes where, for a run that is resumed."""
     path = record.write(config.records, previous=path)
-    Path(config.output_dir, RECORD_NOTE).write_text(str(path), encoding="utf-8")
+    Path(config.output_dir, NOTE).write_text(str(path), encoding="utf-8")
     return path
 
 

@@ -98,12 +98,12 @@ class Plan:
         yield (
             f"time         {_time(again * flops * tokens / rate)} on {self.devices} x "
             f"{self.machine['name']}, if {self.machine['share']:.0%} of "
-            f"{self.machine['teraflops']} TFLOP/s are reached (assumed, not measured)"
+            f"{self.machine['teraflops']:g} TFLOP/s are reached (assumed, not measured)"
         )
         if held > self.machine["gigabytes"] * 1e9:
             yield (
                 f"It does not fit: together {_size(held)} on a device of "
-                f"{self.machine['gigabytes']} GB. Set a smaller hardware.micro_batch, "
+                f"{self.machine['gigabytes']:g} GB. Set a smaller hardware.micro_batch, "
                 "hardware.activation_checkpointing=true, task.tbptt to the tokens of a segment, or "
                 + ("more devices" if self.sharded else "hardware=fsdp, which divides the weights")
             )
