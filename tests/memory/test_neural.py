@@ -141,6 +141,26 @@ def test_the_steps_of_a_chunk_together_are_bounded() -> None:
     assert (theta <= 0.3 * (1 - eta) / CHUNK + 1e-6).all()
 
 
+def test_a_gate_that_forgets_all_leaves_numbers() -> None:
+    layer, x = make(dtype=torch.float32), inputs(19, dtype=torch.float32)
+    with torch.no_grad():
+        layer.gates.linear.bias[:3] = 18.0
+        layer.gates.linear.weight.mul_(0.1)
+    assert layer.gates(x)[0].max() == 1
+    y, state = layer(x)
+    y.square().sum().backward()
+    assert all(t.isfinite().all() for t in (y, *tensors(state)))
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in layer.parameters())
+
+
+@pytest.mark.parametrize(
+    "start", [(0.99999999, 0.5, 0.03), (1e-7, 1e-50, 0.03), (0.0, 0.5, 0.03), (0.1, 0.5)]
+)
+def test_gates_start_where_a_logit_is_finite(start: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="start="):
+        Gates(8, 2, CHUNK, start=start)
+
+
 def test_without_momentum_and_without_forgetting() -> None:
     x = torch.randn(2, 5, 8)
     alpha, eta, theta = Gates(8, 2, CHUNK, momentum=False)(x)

@@ -56,9 +56,9 @@ def memorize(
         queries: `[batch, heads, time, dim]`; any time, 0 and 1 included.
         keys: as `queries`. Token `t` writes the pair (key, value).
         values: `[batch, heads, time, out]`.
-        forget: `alpha` in [0, 1), the share forgotten, `[batch, heads, time]`, or
+        forget: `alpha` in [0, 1], the share forgotten, `[batch, heads, time]`, or
             `[batch, heads, time, layers]` for a gate per layer of the memory.
-        momentum: `eta` in [0, 1), the decay of past surprise, likewise.
+        momentum: `eta` in [0, 1], the decay of past surprise, likewise.
         step: `theta` >= 0, the size of the step, likewise.
         state: memory and momentum before the first token, which begins a chunk.
         chunk_size: how many tokens share the point at which gradients are taken.

@@ -28,7 +28,7 @@ class Gates(nn.Module):
         layers: gates a token and head; more than 1 gives each layer of the memory its own.
 
     Raises:
-        ValueError: `start` is not three shares between 0 and 1.
+        ValueError: `start` is not three shares between 0 and 1, once rounded.
     """
 
     def __init__(
@@ -44,14 +44,18 @@ class Gates(nn.Module):
         layers: int = 1,
     ) -> None:
         super().__init__()
-        if len(start) != 3 or not all(0 < share < 1 for share in start):
-            raise ValueError(f"start={list(start)}: three shares between 0 and 1")
         self.shape = (3, heads, layers)
         self.has_momentum, self.has_forget = momentum, forget
         self.max_step = max_step / chunk_size
         self.linear = nn.Linear(dim, 3 * heads * layers)
+        shares = torch.tensor(list(start), dtype=self.linear.bias.dtype, device="cpu")
+        if len(shares) != 3 or not all(0 < share < 1 for share in shares.tolist()):
+            raise ValueError(
+                f"start={list(start)}: set three shares between 0 and 1, neither of which they may "
+                f"be once rounded to {shares.dtype}"
+            )
         with torch.no_grad():
-            self.linear.bias.copy_(torch.tensor(start).logit().repeat_interleave(heads * layers))
+            self.linear.bias.copy_(shares.logit().repeat_interleave(heads * layers))
 
     def forward(self, x: Sequence) -> tuple[Gate, Gate, Gate]:
         """Gates (`alpha`, `eta`, `theta`), each `[batch, heads, time]` (and layers, if several)."""
