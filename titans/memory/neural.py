@@ -145,7 +145,8 @@ class NeuralMemory(nn.Module):
         if whole < time:
             rest, _ = run(queries[:, :, whole:], *pending, memory)
             outputs = torch.cat([outputs, rest], dim=2)
-        return outputs, memory, pending
+        # Copies, so that the whole sequence is not kept with its end.
+        return outputs, memory, Written(*(x.clone() for x in pending))
 
     def _emit(self, outputs: Float[Tensor, "batch heads time head"], x: Sequence) -> Sequence:
         """Normalises each head, gates by the token, and projects."""

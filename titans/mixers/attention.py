@@ -73,6 +73,9 @@ class Attention(Mixer):
         if state:
             keys = torch.cat([state.keys, keys], dim=2)
             values = torch.cat([state.values, values], dim=2)
+        elif self.window is None:
+            # A copy, so that queries and keys are not kept with the values.
+            values = values.clone()
         if self.window is None:
             mixed = self._full(queries, keys, values)
         else:

@@ -128,8 +128,10 @@ class MAC(Mixer):
         m, memory = self.memory(self.memory_norm(y), state.memory)  # eq. 24
         if seen_keys[1].shape[2] < self.segment:
             return y, m, state._replace(memory=memory, keys=seen_keys, values=seen_values)
-        empty = (piece.keys[:, :, :0], piece.keys[:, :, :0])
-        return y, m, MACState(memory, memory.memory.weights, empty, empty, state.past)
+        # Nothing of the segment is kept, nor later the momentum with the weights.
+        empty = torch.empty_like(piece.keys[:, :, :0])
+        weights = tuple(w.clone() for w in memory.memory.weights)
+        return y, m, MACState(memory, weights, (empty, empty), (empty, empty), state.past)
 
     def _attend(
         self, queries: Tensor, keys: tuple[Tensor, Tensor], values: tuple[Tensor, Tensor]

@@ -124,9 +124,9 @@ class TTT(Mixer):
         full, rest = zip(*(x.split(sizes, dim=2) for x in placed), strict=True)
         outputs, weights = self._descend(full, weights)
         last, _ = self._descend(rest, weights)
-        # Copies, so that the whole sequence is not kept with its end.
+        # Copies, so that neither the whole sequence nor a momentum is kept with them.
         pending = tuple(x[:, :, sizes[0] :].clone() for x in written)
-        return torch.cat([outputs, last], dim=2), weights, pending
+        return torch.cat([outputs, last], dim=2), tuple(w.clone() for w in weights), pending
 
     def _descend(
         self, sequences: tuple[Tensor, ...], weights: tuple[Tensor, ...]
