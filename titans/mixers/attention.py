@@ -112,11 +112,12 @@ class Attention(Mixer):
         column = torch.arange(span, device=queries.device)
         in_view = (row <= column) & (column < row + window)
         exists = torch.arange(blocks, device=row.device)[:, None, None] * size + column >= before
-        mask = (in_view & exists)[:, None].repeat(batch, 1, 1, 1)
-        # The flash kernel takes four axes and no more.
-        queries, keys, values = (x.transpose(1, 2).flatten(0, 1) for x in (queries, keys, values))
+        mask = (in_view & exists)[:, None]
+        # The flash kernel takes four axes and no more; sequences, which all have one mask, stand
+        # beside the heads.
+        queries, keys, values = (x.movedim(2, 0).flatten(1, 2) for x in (queries, keys, values))
         mixed = self._attend(queries, rotate(queries, window - 1), rotate(keys), values, mask)
-        mixed = mixed.view(batch, blocks, heads, size, width).transpose(1, 2)
+        mixed = mixed.unflatten(1, (batch, heads)).movedim(0, 2)
         return mixed.flatten(2, 3)[:, :, :time]
 
     def _attend(
@@ -129,7 +130,9 @@ class Attention(Mixer):
         width = queries.shape[-1]
         queries = torch.cat([turned, queries], dim=-1)
         keys, values = (F.pad(x, (0, width)) for x in (keys, values))
-        prefix = F.pad(self.persistent[0], (width, 0)), F.pad(self.persistent[1], (0, width))
+        # As many copies as there are sequences beside the heads.
+        copies = self.persistent.repeat(1, keys.shape[1] // self.heads, 1, 1)
+        prefix = F.pad(copies[0], (width, 0)), F.pad(copies[1], (0, width))
         return attend(queries, keys, values, mask, prefix, scale=width**-0.5)[..., :width]
 
 
