@@ -1,6 +1,7 @@
 """What every mixer promises, whatever model it is in."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,8 @@ from titans.mixers import Mixer
 DIM, CHUNK, SEGMENT = 16, 4, 8
 MEMORY = partial(NeuralMemory, heads=2, chunk_size=CHUNK)
 SETTINGS: dict[str, dict[str, Any]] = {
-    "Hyena": {"length": 9},
+    # More taps than there are whole numbers in bfloat16, next to each other.
+    "Hyena": {"length": 600},
     "LMM": {"memory": MEMORY},
     "MAC": {"memory": MEMORY, "heads": 2, "segment": SEGMENT},
     "MAG": {"memory": MEMORY, "heads": 2, "window": 6},
@@ -65,3 +67,12 @@ def test_a_state_keeps_nothing_else_alive(mixer: Mixer, more: int) -> None:
         stored = {t.untyped_storage().data_ptr(): t.untyped_storage() for t in tensors(state)}
         kept = sum(storage.nbytes() for storage in stored.values())
         assert kept <= sum(t.nbytes for t in tensors(state))
+
+
+@torch.no_grad()
+def test_weights_in_bfloat16_are_almost_themselves_in_float32(mixer: Mixer) -> None:
+    low = mixer.bfloat16()
+    exact, x = deepcopy(low).float(), inputs(300).bfloat16()
+    found, expected = low(x)[0], exact(x.float())[0]
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - expected).norm() < 0.03 * expected.norm()

@@ -3,9 +3,9 @@
 from collections import abc
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from titans.memory.precise import PreciseLinear, precise
 from titans.shapes import Gate, Sequence
 
 
@@ -47,7 +47,7 @@ class Gates(nn.Module):
         self.shape = (3, heads, layers)
         self.has_momentum, self.has_forget = momentum, forget
         self.max_step = max_step / chunk_size
-        self.linear = nn.Linear(dim, 3 * heads * layers)
+        self.linear = PreciseLinear(dim, 3 * heads * layers)
         shares = torch.tensor(list(start), dtype=self.linear.bias.dtype, device="cpu")
         if len(shares) != 3 or not all(0 < share < 1 for share in shares.tolist()):
             raise ValueError(
@@ -60,9 +60,7 @@ class Gates(nn.Module):
     def forward(self, x: Sequence) -> tuple[Gate, Gate, Gate]:
         """Gates (`alpha`, `eta`, `theta`), each `[batch, heads, time]` (and layers, if several)."""
         # Sigmoids this close to 0 and 1 need float32 whatever the rest is computed in.
-        precise = torch.promote_types(x.dtype, torch.float32)
-        weight, bias = self.linear.weight.to(precise), self.linear.bias.to(precise)
-        logits = F.linear(x.to(precise), weight, bias)
+        logits = self.linear(x.to(precise(x.dtype)))
         gates = torch.sigmoid(logits).unflatten(-1, self.shape)
         alpha, eta, theta = gates.movedim(1, -2).unbind(1)
         if self.shape[-1] == 1:

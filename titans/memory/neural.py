@@ -14,6 +14,7 @@ from titans.memory.blockwise import Map, blockwise
 from titans.memory.dual import memorize
 from titans.memory.gates import Gates, gate_means
 from titans.memory.network import PLAIN, MemoryNetwork, MemoryState
+from titans.memory.precise import precise
 from titans.memory.projection import Projection, merge_heads, split_heads
 from titans.shapes import HeadSequence, Sequence
 
@@ -103,8 +104,8 @@ class NeuralMemory(nn.Module):
 
     def start(self, batch: int) -> MemoryState:
         """The learned `M_0` and a momentum of zero, for each sequence of a batch."""
-        precise = (w.to(_precise(w.dtype)) for w in self.initial)
-        weights = tuple(w.expand(batch, *w.shape) for w in precise)
+        learned = (w.to(precise(w.dtype)) for w in self.initial)
+        weights = tuple(w.expand(batch, *w.shape) for w in learned)
         return MemoryState(weights, tuple(torch.zeros_like(w) for w in weights))
 
     def forward(
@@ -173,12 +174,8 @@ def _gated(outputs: Tensor, gate: Tensor, scale: Tensor) -> tuple[Tensor]:
 
 def _unit(x: HeadSequence) -> HeadSequence:
     """Each vector at length 1, which is measured in float32 or better."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=_precise(x.dtype))
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=precise(x.dtype))
     return (x / length.clamp_min(1e-12)).to(x.dtype)
-
-
-def _precise(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
 
 
 def _norm(memory: MemoryState) -> Tensor:

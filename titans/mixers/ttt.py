@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from titans.memory import GELU, MemoryNetwork, MemoryState, Projection, memorize
+from titans.memory.precise import PreciseLinear, precise
 from titans.memory.projection import merge_heads, split_heads
 from titans.mixers.attention import check_heads
 from titans.mixers.mixer import Mixer
@@ -71,7 +72,7 @@ class TTT(Mixer):
         head = dim // heads
         self.heads, self.chunk_size, self.max_lr = heads, chunk_size, base_lr / head
         self.projection = Projection(dim, 3 * dim, convolution=convolution, activation=False)
-        self.learning_rate = nn.Linear(dim, heads)
+        self.learning_rate = PreciseLinear(dim, heads)
         widths = [head, *[int(expansion * head)] * (depth - 1), head]
         self.initial = nn.ParameterList(
             torch.randn(heads, out, width) * width**-0.5 for width, out in pairwise(widths)
@@ -90,7 +91,7 @@ class TTT(Mixer):
         projected, past = self.projection(x, state.past if state else None)
         # What accumulates over a sequence does so in float32, whatever the rest is computed in.
         with torch.autocast(x.device.type, enabled=False):
-            dtype = torch.promote_types(x.dtype, torch.float32)
+            dtype = precise(x.dtype)
             parts = projected.to(dtype).chunk(3, dim=-1)
             queries, *pair = (split_heads(p, self.heads) for p in parts)
             written = *pair, self._step(x.to(dtype))
@@ -110,8 +111,7 @@ class TTT(Mixer):
 
     def _step(self, x: Sequence) -> Gate:
         """`eta` of every token and head, computed as precisely as `x` is given."""
-        weight, bias = self.learning_rate.weight.to(x.dtype), self.learning_rate.bias.to(x.dtype)
-        return self.max_lr * F.linear(x, weight, bias).sigmoid().mT
+        return self.max_lr * self.learning_rate(x).sigmoid().mT
 
     def _learn(
         self, queries: Tensor, written: tuple[Tensor, ...], weights: tuple[Tensor, ...]
