@@ -200,6 +200,12 @@ def test_a_chunk_has_a_token(function: Memorize, chunk_size: int) -> None:
         call(function, make(time=3), chunk_size=chunk_size)
 
 
+@pytest.mark.parametrize("function", [memorize, memorize_reference])
+def test_a_bound_is_not_below_zero(function: Memorize) -> None:
+    with pytest.raises(ValueError, match="clip=-1"):
+        call(function, make(time=3), chunk_size=4, clip=-1.0)
+
+
 @pytest.mark.parametrize(
     ("change", "blamed"),
     [

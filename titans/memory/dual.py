@@ -26,8 +26,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from titans.memory.body import Body, chosen
+from titans.memory.checks import check
 from titans.memory.chunk import Rule
-from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check
+from titans.memory.network import PLAIN, MemoryNetwork, MemoryState
 from titans.memory.stacked import Stacked
 from titans.shapes import Gate, HeadSequence
 
@@ -70,10 +71,10 @@ def memorize(
         Outputs `[batch, heads, time, out]` and the state after the last token.
 
     Raises:
-        ValueError: `chunk_size` is below 1, there are gates for another number of layers, or what
-            belongs together is of different shapes.
+        ValueError: `chunk_size` is below 1 or `clip` below 0, there are gates for another number
+            of layers, or what belongs together is of different shapes.
     """
-    check(chunk_size, (forget, momentum, step), len(state.weights))
+    check(chunk_size, clip, (forget, momentum, step), len(state.weights))
     _check_shapes((queries, keys, values), (forget, momentum, step), state)
     network = replace(network, residual=residual or network.residual)
     batch, heads, time, _ = keys.shape

@@ -5,6 +5,7 @@ from collections import abc
 import torch
 from torch import Tensor, nn
 
+from titans.memory.checks import positive
 from titans.memory.precise import PreciseLinear, precise
 from titans.shapes import Gate, Sequence
 
@@ -28,7 +29,8 @@ class Gates(nn.Module):
         layers: gates a token and head; more than 1 gives each layer of the memory its own.
 
     Raises:
-        ValueError: `start` is not three shares between 0 and 1, once rounded.
+        ValueError: `start` is not three shares between 0 and 1, once rounded, or `max_step` is not
+            above 0.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Gates(nn.Module):
         layers: int = 1,
     ) -> None:
         super().__init__()
+        positive(max_step=max_step)
         self.shape = (3, heads, layers)
         self.has_momentum, self.has_forget = momentum, forget
         self.max_step = max_step / chunk_size

@@ -121,19 +121,3 @@ def clip_factor(norm: Float[Tensor, "*axes"], clip: float | None) -> Float[Tenso
     if clip is None:
         return 1.0
     return (clip / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)).clamp_max(1.0)
-
-
-def check(chunk_size: int, gates: tuple[Tensor | tuple[Tensor, ...], ...], layers: int) -> None:
-    """Refuses what has no meaning.
-
-    Raises:
-        ValueError: a chunk without a token, or gates for another number of layers.
-    """
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size is {chunk_size}: a chunk has at least one token")
-    for gate in gates:
-        found = (
-            len(gate) if isinstance(gate, tuple) else gate.shape[3] if gate.dim() > 3 else layers
-        )
-        if found != layers:
-            raise ValueError(f"{found} gates a token for a memory of {layers} layers")

@@ -57,13 +57,13 @@ class NeuralMemory(nn.Module):
         expansion: width of its hidden layers over its input.
         chunk_size: tokens that share the point where gradients are taken.
         convolution: width of the causal convolutions on q, k and v; 0 for none.
-        clip: bound on the gradient of one token in one layer of the memory.
+        clip: bound on the gradient of one token in one layer of the memory; None for none.
         gates: makes the gates, given `dim`, `heads` and `chunk_size`.
         network: what the weights of the memory mean.
 
     Raises:
-        ValueError: `heads` does not divide `dim`, there is no layer or no token in a chunk, or
-            the gates are for another number of layers.
+        ValueError: `heads` does not divide `dim`, there is no layer or no token in a chunk,
+            `clip` lets nothing through, or the gates are for another number of layers.
     """
 
     def __init__(
@@ -86,6 +86,8 @@ class NeuralMemory(nn.Module):
         self.projection = Projection(dim, 3 * dim, convolution=convolution)
         if depth < 1 or chunk_size < 1:
             raise ValueError(f"depth={depth}, chunk_size={chunk_size}: set both to 1 or more")
+        if clip is not None and not clip > 0:
+            raise ValueError(f"clip={clip} writes nothing: set a number above 0, or null for none")
         self.gates = gates(dim, heads, chunk_size)
         if self.gates.shape[-1] not in (1, depth):
             raise ValueError(

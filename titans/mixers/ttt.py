@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from titans.memory import GELU, MemoryNetwork, MemoryState, Projection, memorize
+from titans.memory.checks import positive
 from titans.memory.precise import PreciseLinear, precise
 from titans.memory.projection import merge_heads, split_heads
 from titans.mixers.attention import check_heads
@@ -51,7 +52,8 @@ class TTT(Mixer):
         convolution: width of the causal convolutions on q, k and v; 0 for none.
 
     Raises:
-        ValueError: `heads` do not fit `dim`, or there is no layer or no token in a mini-batch.
+        ValueError: `heads` do not fit `dim`, there is no layer or no token in a mini-batch, or
+            `base_lr` is not above 0.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class TTT(Mixer):
     ) -> None:
         super().__init__()
         check_heads(dim, heads)
+        positive(base_lr=base_lr)
         if depth < 1 or chunk_size < 1:
             raise ValueError(f"depth={depth}, chunk_size={chunk_size}: set both to 1 or more")
         head = dim // heads
