@@ -134,3 +134,10 @@ def test_forgetting_by_channel_forgets_that_channel() -> None:
 def test_as_many_gates_as_layers(function: Memorize, gates: int) -> None:
     with pytest.raises(ValueError, match="gates"):
         call(function, make(depth=2, layers=gates), chunk_size=4)
+
+
+def test_gates_by_channel_are_of_as_many_tokens() -> None:
+    case = make(time=9)
+    forget = tuple(torch.zeros(BATCH, HEADS, 8, n, dtype=torch.float64) for n in (HIDDEN, DIM))
+    with pytest.raises(ValueError, match="as many tokens"):
+        call(memorize_reference, case | {"forget": forget}, chunk_size=4)

@@ -74,8 +74,7 @@ def memorize(
         ValueError: `chunk_size` is below 1 or `clip` below 0, there are gates for another number
             of layers, or what belongs together is of different shapes.
     """
-    check(chunk_size, clip, (forget, momentum, step), len(state.weights))
-    _check_shapes((queries, keys, values), (forget, momentum, step), state)
+    check((queries, keys, values), (forget, momentum, step), state, chunk_size, clip)
     network = replace(network, residual=residual or network.residual)
     batch, heads, time, _ = keys.shape
     targets = values - keys if network.residual else values
@@ -99,20 +98,6 @@ def memorize(
     raw = torch.cat(outputs, dim=1) if len(outputs) != 2 else outputs[1]
     weights, surprise = zip(*(layer.apart(batch) for layer in memory), strict=True)
     return network.finish(raw.unflatten(0, (batch, heads)), queries), MemoryState(weights, surprise)
-
-
-def _check_shapes(sequences: Sequence[Tensor], gates: Sequence[Tensor], state: MemoryState) -> None:
-    queries, keys, values = sequences
-    tokens = {tuple(x.shape[:3]) for x in (*sequences, *gates)}
-    if len(tokens) > 1 or queries.shape != keys.shape:
-        shapes = [list(x.shape) for x in (*sequences, *gates)]
-        raise ValueError(f"queries, keys, values and gates {shapes}: as many tokens and heads")
-    outputs = [weight.shape[-2] for weight in state.weights[:-1]]
-    layers = zip([*outputs, values.shape[-1]], [keys.shape[-1], *outputs], strict=True)
-    expected = [(*keys.shape[:2], *layer) for layer in layers]
-    for name, matrices in state._asdict().items():
-        if (found := [tuple(x.shape) for x in matrices]) != expected:
-            raise ValueError(f"the state's {name} {found}: here {expected} is wanted")
 
 
 def _layers_first(gate: Tensor) -> Tensor:
