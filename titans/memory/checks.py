@@ -9,6 +9,17 @@ from titans.memory.network import MemoryState
 AnyGate = Tensor | tuple[Tensor, ...]
 
 
+def at_least(least: int, **sizes: int) -> None:
+    """Refuses sizes of which nothing can be made.
+
+    Raises:
+        ValueError: one is below `least`.
+    """
+    for name, size in sizes.items():
+        if size < least:
+            raise ValueError(f"{name}={size}: set {least} or more")
+
+
 def positive(**settings: float) -> None:
     """Refuses settings that would reverse what they scale, or leave none of it.
 

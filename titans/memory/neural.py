@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cache, partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -11,9 +10,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from titans.memory.blockwise import Map, blockwise
+from titans.memory.checks import at_least
 from titans.memory.dual import memorize
 from titans.memory.gates import Gates, gate_means
-from titans.memory.network import PLAIN, MemoryNetwork, MemoryState
+from titans.memory.network import (
+    PLAIN,
+    MemoryNetwork,
+    MemoryState,
+    initial_weights,
+    layer_widths,
+)
 from titans.memory.precise import precise
 from titans.memory.projection import Projection, merge_heads, split_heads
 from titans.shapes import HeadSequence, Sequence
@@ -62,8 +68,8 @@ class NeuralMemory(nn.Module):
         network: what the weights of the memory mean.
 
     Raises:
-        ValueError: `heads` does not divide `dim`, there is no layer or no token in a chunk,
-            `clip` lets nothing through, or the gates are for another number of layers.
+        ValueError: `heads` does not divide `dim`, a size is below 1, `clip` lets nothing through,
+            or the gates are for another number of layers.
     """
 
     def __init__(
@@ -80,26 +86,22 @@ class NeuralMemory(nn.Module):
         network: MemoryNetwork = PLAIN,
     ) -> None:
         super().__init__()
+        at_least(1, heads=heads, chunk_size=chunk_size)
         if dim % heads:
             raise ValueError(f"{heads} heads do not divide a width of {dim}")
         self.heads, self.chunk_size, self.clip, self.network = heads, chunk_size, clip, network
         self.projection = Projection(dim, 3 * dim, convolution=convolution)
-        if depth < 1 or chunk_size < 1:
-            raise ValueError(f"depth={depth}, chunk_size={chunk_size}: set both to 1 or more")
         if clip is not None and not clip > 0:
             raise ValueError(f"clip={clip} writes nothing: set a number above 0, or null for none")
+        widths = layer_widths(dim // heads, depth, expansion)
         self.gates = gates(dim, heads, chunk_size)
         if self.gates.shape[-1] not in (1, depth):
             raise ValueError(
                 f"{self.gates.shape[-1]} gates a token for a memory of {depth} layers: "
                 f"set gates.layers to 1 or {depth}"
             )
-        head = dim // heads
-        widths = [head, *[int(expansion * head)] * (depth - 1), head]
-        self.initial = nn.ParameterList(
-            torch.randn(heads, out, width) * width**-0.5 for width, out in pairwise(widths)
-        )
-        self.norm = nn.RMSNorm(head)
+        self.initial = initial_weights(heads, widths)
+        self.norm = nn.RMSNorm(dim // heads)
         self.output_gate = nn.Linear(dim, dim, bias=False)
         self.output = nn.Linear(dim, dim, bias=False)
         self.log: dict[str, Tensor] = {}

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from titans.memory.checks import at_least
 from titans.memory.projection import Projection, merge_heads, split_heads
 from titans.mixers.mixer import Mixer
 from titans.ops.rotary import rotate
@@ -35,7 +36,7 @@ class Attention(Mixer):
         convolution: width of the causal convolutions on q, k and v; 0 for none.
 
     Raises:
-        ValueError: `heads` do not fit `dim`, or a window below 1.
+        ValueError: `heads` do not fit `dim`, `window` is below 1 or `persistent` below 0.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Attention(Mixer):
     ) -> None:
         super().__init__()
         check_heads(dim, heads)
+        at_least(0, persistent=persistent)
         if window is not None and window < 1:
             raise ValueError(f"a window of {window} tokens sees nothing: set 1 or more")
         self.heads, self.window = heads, window
@@ -140,8 +142,9 @@ def check_heads(dim: int, heads: int) -> None:
     """Refuses heads that cannot be cut or rotated.
 
     Raises:
-        ValueError: they do not divide the width, or leave an odd number of channels.
+        ValueError: there is none, they do not divide the width, or leave an odd number of channels.
     """
+    at_least(1, heads=heads)
     if dim % heads or (dim // heads) % 2:
         raise ValueError(f"{heads} heads do not cut a width of {dim} into even parts")
 

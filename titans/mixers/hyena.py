@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from titans.memory.checks import at_least
 from titans.memory.precise import PreciseLinear, precise
 from titans.memory.projection import Projection
 from titans.mixers.mixer import Mixer
@@ -97,8 +98,7 @@ class Hyena(Mixer):
         self, dim: int, *, length: int = 1024, convolution: int = 3, width: int = 64
     ) -> None:
         super().__init__()
-        if length < 1:
-            raise ValueError(f"a convolution with length={length}: set 1 or more")
+        at_least(1, length=length)
         self.projection = Projection(dim, 3 * dim, convolution=convolution, activation=False)
         self.filter = ImplicitFilter(dim, length, width=width)
         self.skip = nn.Parameter(torch.randn(dim))

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titans.memory import NeuralMemory, NeuralMemoryState, Projection
+from titans.memory.checks import at_least
 from titans.memory.projection import merge_heads, split_heads
 from titans.mixers.attention import attend, causal_mask, check_heads
 from titans.mixers.combine import Combine
@@ -59,7 +60,8 @@ class MAC(Mixer):
         convolution: width of the causal convolutions on queries, keys and values.
 
     Raises:
-        ValueError: the segment is not a multiple of the memory's chunk, or `heads` do not fit.
+        ValueError: the segment is not a multiple of the memory's chunk, `heads` do not fit, or
+            `persistent` is below 0.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class MAC(Mixer):
     ) -> None:
         super().__init__()
         check_heads(dim, heads)
+        at_least(0, persistent=persistent)
         self.memory, self.heads, self.segment = memory(dim), heads, segment
         chunk = self.memory.chunk_size
         if segment < 1 or segment % chunk:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from titans.memory.checks import at_least
 from titans.memory.precise import PreciseLinear, precise
 from titans.memory.projection import Projection
 from titans.mixers.mixer import Mixer
@@ -34,6 +35,9 @@ class Mamba(Mixer):
         state: numbers that each channel keeps, `N`.
         convolution: width of the causal convolution.
         rank: width of the projection through which `dt` is made; None for `dim / 16`, rounded up.
+
+    Raises:
+        ValueError: a size is below 1.
     """
 
     def __init__(
@@ -46,7 +50,9 @@ class Mamba(Mixer):
         rank: int | None = None,
     ) -> None:
         super().__init__()
-        channels, rank = expansion * dim, rank or math.ceil(dim / 16)
+        rank = math.ceil(dim / 16) if rank is None else rank
+        at_least(1, expansion=expansion, state=state, rank=rank)
+        channels = expansion * dim
         self.widths = [rank, state, state]
         self.projection = Projection(dim, channels, convolution=convolution, bias=True)
         self.gate = nn.Linear(dim, channels, bias=False)

@@ -1,6 +1,5 @@
 """TTT: a memory trained by gradient descent, without momentum and without forgetting."""
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -9,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from titans.memory import GELU, MemoryNetwork, MemoryState, Projection, memorize
-from titans.memory.checks import positive
+from titans.memory.checks import at_least, positive
+from titans.memory.network import initial_weights, layer_widths
 from titans.memory.precise import PreciseLinear, precise
 from titans.memory.projection import merge_heads, split_heads
 from titans.mixers.attention import check_heads
@@ -52,8 +52,7 @@ class TTT(Mixer):
         convolution: width of the causal convolutions on q, k and v; 0 for none.
 
     Raises:
-        ValueError: `heads` do not fit `dim`, there is no layer or no token in a mini-batch, or
-            `base_lr` is not above 0.
+        ValueError: `heads` do not fit `dim`, a size is below 1, or `base_lr` is not above 0.
     """
 
     def __init__(
@@ -70,16 +69,13 @@ class TTT(Mixer):
         super().__init__()
         check_heads(dim, heads)
         positive(base_lr=base_lr)
-        if depth < 1 or chunk_size < 1:
-            raise ValueError(f"depth={depth}, chunk_size={chunk_size}: set both to 1 or more")
+        at_least(1, chunk_size=chunk_size)
         head = dim // heads
+        widths = layer_widths(head, depth, expansion)
         self.heads, self.chunk_size, self.max_lr = heads, chunk_size, base_lr / head
         self.projection = Projection(dim, 3 * dim, convolution=convolution, activation=False)
         self.learning_rate = PreciseLinear(dim, heads)
-        widths = [head, *[int(expansion * head)] * (depth - 1), head]
-        self.initial = nn.ParameterList(
-            torch.randn(heads, out, width) * width**-0.5 for width, out in pairwise(widths)
-        )
+        self.initial = initial_weights(heads, widths)
         self.norm = nn.LayerNorm(dim)
         self.output_gate = nn.Linear(dim, dim, bias=False)
         self.output = nn.Linear(dim, dim, bias=False)
