@@ -76,3 +76,13 @@ def test_weights_in_bfloat16_are_almost_themselves_in_float32(mixer: Mixer) -> N
     found, expected = low(x)[0], exact(x.float())[0]
     assert found.dtype == torch.bfloat16
     assert (found.float() - expected).norm() < 0.03 * expected.norm()
+
+
+@pytest.mark.filterwarnings("ignore:var_mean")
+def test_no_sequence_is_an_empty_batch(mixer: Mixer) -> None:
+    x = inputs(20, batch=0).requires_grad_()
+    y, state = mixer(x)
+    again, _ = mixer(x[:, :3], state)
+    assert (y.shape, again.shape) == (x.shape, (0, 3, DIM))
+    (y.sum() + again.sum()).backward()
+    assert all(p.grad is None or p.grad.eq(0).all() for p in mixer.parameters())

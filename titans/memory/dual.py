@@ -96,7 +96,7 @@ def memorize(
             outputs.append(output)
 
     raw = torch.cat(outputs, dim=1) if len(outputs) != 2 else outputs[1]
-    weights, surprise = zip(*(layer.apart(batch) for layer in memory), strict=True)
+    weights, surprise = zip(*(layer.apart(batch, heads) for layer in memory), strict=True)
     return network.finish(raw.unflatten(0, (batch, heads)), queries), MemoryState(weights, surprise)
 
 
