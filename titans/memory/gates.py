@@ -9,6 +9,8 @@ from titans.memory.checks import positive
 from titans.memory.precise import PreciseLinear, precise
 from titans.shapes import Gate, Sequence
 
+NAMES = ("alpha", "eta", "theta")
+
 
 class Gates(nn.Module):
     """`alpha`, `eta` and `theta` of every token and head, each a sigmoid of a linear map.
@@ -75,5 +77,19 @@ class Gates(nn.Module):
 
 def gate_means(gates: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """Mean `alpha`, `eta` and `theta`, detached, for logging."""
-    names = ("alpha", "eta", "theta")
-    return {name: gate.detach().mean() for name, gate in zip(names, gates, strict=True)}
+    return {name: gate.detach().mean() for name, gate in zip(NAMES, gates, strict=True)}
+
+
+def over_pieces(logs: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, Tensor]:
+    """What was logged of pieces of a sequence as of the whole: gates' means over all its tokens.
+
+    Args:
+        logs: of each piece, `gate_means` and what else is as after the last one.
+        sizes: tokens of each.
+    """
+    if len(logs) == 1:
+        return logs[0]
+    like = logs[0][NAMES[0]]
+    shares = torch.tensor(sizes, dtype=like.dtype, device=like.device) / sum(sizes)
+    means = {name: torch.stack([log[name] for log in logs]) @ shares for name in NAMES}
+    return logs[-1] | means

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from titans.memory import NeuralMemory, NeuralMemoryState, Projection
 from titans.memory.checks import at_least
+from titans.memory.gates import over_pieces
 from titans.memory.projection import merge_heads, split_heads
 from titans.mixers.attention import attend, causal_mask, check_heads
 from titans.mixers.combine import Combine
@@ -111,11 +112,13 @@ class MAC(Mixer):
         sizes = [first, *(min(self.segment, x.shape[1] - start) for start in later)]
         # `split`, since the gradient of each slice would be as long as the sequence.
         pieces = zip(*(p.split(sizes, dim=-2) for p in (x, recall, *own)), strict=True)
-        attended, read = [], []
+        attended, read, logs = [], [], []
         for piece in pieces:
             y, m, state = self._within_segment(Piece(*piece), state)
             attended.append(y)
             read.append(m)
+            logs.append(self.memory.log)
+        self.memory.log = over_pieces(logs, sizes)
         output = self.combine(torch.cat(attended, dim=1), torch.cat(read, dim=1))
         return output, state._replace(past=(recall_past, past))
 
