@@ -26,7 +26,10 @@ class AttentionState(NamedTuple):
 
 
 class Attention(Mixer):
-    """Causal attention; positions by rotation, relative, so that they never grow with the stream.
+    """Causal attention; positions by rotation.
+
+    With a window they are relative to it and never grow with the stream; without, they count from
+    its beginning.
 
     Args:
         dim: width of input and output.
