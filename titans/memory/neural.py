@@ -22,6 +22,7 @@ from titans.memory.network import (
 )
 from titans.memory.precise import precise
 from titans.memory.projection import Projection, merge_heads, split_heads
+from titans.memory.stream import continued
 from titans.shapes import HeadSequence, Sequence
 
 
@@ -33,10 +34,6 @@ class Written(NamedTuple):
     forget: Tensor
     momentum: Tensor
     step: Tensor
-
-    def cut(self, start: int, stop: int) -> "Written":
-        """The tokens from `start` to `stop`."""
-        return Written(*(x[:, :, start:stop] for x in self))
 
 
 class NeuralMemoryState(NamedTuple):
@@ -127,31 +124,19 @@ class NeuralMemory(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             written = Written(keys, values, *self.gates(x))
             self.log = gate_means(written[2:])
-            memory = state.memory if state else self.start(len(x))
-            if state:
-                waiting = state.pending.keys.shape[2]
-                pairs = zip(state.pending, written, strict=True)
-                written = Written(*(torch.cat(pair, dim=2) for pair in pairs))
-                queries = F.pad(queries, (0, 0, waiting, 0))
-            outputs, memory, pending = self._memorize(queries, written, memory)
+            run = partial(
+                memorize, chunk_size=self.chunk_size, clip=self.clip, network=self.network
+            )
+            outputs, memory, pending = continued(
+                run,
+                queries,
+                written,
+                state.pending if state else None,
+                state.memory if state else self.start(len(x)),
+                self.chunk_size,
+            )
             self.log["memory_norm"] = _norm(memory)
-        new = outputs[:, :, outputs.shape[2] - x.shape[1] :]
-        return self._emit(new, x), NeuralMemoryState(memory, pending, past)
-
-    def _memorize(
-        self, queries: Tensor, written: Written, memory: MemoryState
-    ) -> tuple[HeadSequence, MemoryState, Written]:
-        """Outputs of all tokens, the memory after the last full chunk, and the tokens after it."""
-        time = queries.shape[2]
-        whole = time - time % self.chunk_size
-        run = partial(memorize, chunk_size=self.chunk_size, clip=self.clip, network=self.network)
-        outputs, memory = run(queries[:, :, :whole], *written.cut(0, whole), memory)
-        pending = written.cut(whole, time)
-        if whole < time:
-            rest, _ = run(queries[:, :, whole:], *pending, memory)
-            outputs = torch.cat([outputs, rest], dim=2)
-        # Copies, so that the whole sequence is not kept with its end.
-        return outputs, memory, Written(*(x.clone() for x in pending))
+        return self._emit(outputs, x), NeuralMemoryState(memory, Written(*pending), past)
 
     def _emit(self, outputs: Float[Tensor, "batch heads time head"], x: Sequence) -> Sequence:
         """Normalises each head, gates by the token, and projects."""

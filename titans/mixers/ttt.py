@@ -12,6 +12,7 @@ from titans.memory.checks import at_least, positive
 from titans.memory.network import initial_weights, layer_widths
 from titans.memory.precise import PreciseLinear, precise
 from titans.memory.projection import merge_heads, split_heads
+from titans.memory.stream import continued
 from titans.mixers.attention import check_heads
 from titans.mixers.mixer import Mixer
 from titans.ops.rotary import rotate
@@ -94,15 +95,18 @@ class TTT(Mixer):
             parts = projected.to(dtype).chunk(3, dim=-1)
             queries, *pair = (split_heads(p, self.heads) for p in parts)
             written = *pair, self._step(x.to(dtype))
-            weights = state.weights if state else self._start(len(x), dtype)
-            if state:
-                queries = F.pad(queries, (0, 0, state.pending[0].shape[2], 0))
-                both = zip(state.pending, written, strict=True)
-                written = tuple(torch.cat(two, dim=2) for two in both)
-            read, weights, pending = self._learn(queries, written, weights)
-        merged = merge_heads(read[:, :, read.shape[2] - x.shape[1] :]).to(x.dtype)
+            read, weights, pending = continued(
+                self._descend,
+                queries,
+                written,
+                state.pending if state else None,
+                state.weights if state else self._start(len(x), dtype),
+                self.chunk_size,
+            )
+        merged = merge_heads(read).to(x.dtype)
         y = self.output(self.norm(merged) * F.gelu(self.output_gate(x)))
-        return y, TTTState(weights, pending, past)
+        # Copies, so that no momentum is kept with the weights.
+        return y, TTTState(tuple(w.clone() for w in weights), pending, past)
 
     def _start(self, batch: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """The learned `W_0`, for each sequence of a batch."""
@@ -112,30 +116,19 @@ class TTT(Mixer):
         """`eta` of every token and head, computed as precisely as `x` is given."""
         return self.max_lr * self.learning_rate(x).sigmoid().mT
 
-    def _learn(
-        self, queries: Tensor, written: tuple[Tensor, ...], weights: tuple[Tensor, ...]
-    ) -> tuple[HeadSequence, tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """All outputs, the weights after the last full mini-batch, and what comes after it."""
-        time = queries.shape[2]
-        sizes = [time - time % self.chunk_size, time % self.chunk_size]
-        keys, values, step = written
-        placed = self._place(queries), self._place(keys), values, step
-        full, rest = zip(*(x.split(sizes, dim=2) for x in placed), strict=True)
-        outputs, weights = self._descend(full, weights)
-        last, _ = self._descend(rest, weights)
-        # Copies, so that neither the whole sequence nor a momentum is kept with them.
-        pending = tuple(x[:, :, sizes[0] :].clone() for x in written)
-        return torch.cat([outputs, last], dim=2), tuple(w.clone() for w in weights), pending
-
     def _descend(
-        self, sequences: tuple[Tensor, ...], weights: tuple[Tensor, ...]
+        self,
+        queries: HeadSequence,
+        keys: HeadSequence,
+        values: HeadSequence,
+        step: Gate,
+        weights: tuple[Tensor, ...],
     ) -> tuple[HeadSequence, tuple[Tensor, ...]]:
         """The memory's own recurrence, with both of its other gates at 0."""
-        queries, keys, values, step = sequences
         zero, still = torch.zeros_like(step), tuple(torch.zeros_like(w) for w in weights)
         outputs, after = memorize(
-            queries,
-            keys,
+            self._place(queries),
+            self._place(keys),
             values,
             forget=zero,
             momentum=zero,
