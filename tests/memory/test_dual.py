@@ -200,20 +200,28 @@ def test_a_chunk_has_a_token(function: Memorize, chunk_size: int) -> None:
         call(function, make(time=3), chunk_size=chunk_size)
 
 
+@pytest.mark.parametrize("function", [memorize, memorize_reference])
+def test_a_bound_is_not_below_zero(function: Memorize) -> None:
+    with pytest.raises(ValueError, match="clip=-1"):
+        call(function, make(time=3), chunk_size=4, clip=-1.0)
+
+
 @pytest.mark.parametrize(
     ("change", "blamed"),
     [
         ({"queries": (2, 2, 8, 5)}, "queries"),
         ({"keys": (2, 2, 7, 6)}, "queries"),
         ({"values": (1, 2, 8, 6)}, "queries"),
+        ({"queries": (2, 2, 9, 6)}, "queries"),
         ({"momentum": (2, 1, 8)}, "gates"),
         ({"state": (1, 2)}, "state's weights"),
         ({"state": (4, 2)}, "state's weights"),
     ],
     ids=str,
 )
+@pytest.mark.parametrize("function", [memorize, memorize_reference])
 def test_what_does_not_belong_together_is_refused(
-    change: dict[str, tuple[int, ...]], blamed: str
+    function: Memorize, change: dict[str, tuple[int, ...]], blamed: str
 ) -> None:
     shapes = dict.fromkeys(("queries", "keys", "values"), (2, 2, 8, 6))
     shapes |= dict.fromkeys(("forget", "momentum", "step"), (2, 2, 8))
@@ -222,4 +230,4 @@ def test_what_does_not_belong_together_is_refused(
     tensors = {n: torch.zeros(s) for n, s in (shapes | change).items() if n != "state"}
     # As it is outside of the tests, where nothing reads the annotations.
     with pytest.raises(ValueError, match=blamed):
-        unwrap(memorize)(**tensors, state=state, chunk_size=4)
+        unwrap(function)(**tensors, state=state, chunk_size=4)

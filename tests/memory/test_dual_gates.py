@@ -52,6 +52,8 @@ def test_only_one_gate_per_layer() -> None:
         {"forget": 0.999},
         {"momentum": 0.999, "step": 1e-3},
         {"forget": 0.999, "momentum": 0.999, "step": 1e-3},
+        {"forget": 1.0},
+        {"forget": 1.0, "momentum": 1.0, "step": 1e-3},
     ],
     ids=str,
 )
@@ -66,8 +68,18 @@ def test_gates_that_are_zero_now_and_then() -> None:
     assert_true(case, chunk_size=16)
 
 
-# Next to 1 as near as a sigmoid in float32 comes, and in between.
-SHARES = st.lists(st.sampled_from([0.0, 1e-12, 0.5, 0.99, 1 - 2**-24]), min_size=1, max_size=3)
+# Next to 1 as near as a sigmoid in float32 comes before it is 1, and in between.
+SHARES = st.lists(st.sampled_from([0.0, 1e-12, 0.5, 0.99, 1 - 2**-24, 1.0]), min_size=1, max_size=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_forgets_all_goes_on_with_what_it_then_writes(dtype: torch.dtype) -> None:
+    case = make(time=35)
+    case["forget"][:, :, ::5] = 1
+    expected = differentiate(memorize_reference, case, chunk_size=16)
+    found = differentiate(memorize, {n: x.to(dtype) for n, x in case.items()}, chunk_size=16)
+    error = 1e-10 if dtype == torch.float64 else 1e-4
+    assert_same({n: x.double() for n, x in found.items()}, expected, error)
 
 
 @settings(max_examples=30)
@@ -122,3 +134,10 @@ def test_forgetting_by_channel_forgets_that_channel() -> None:
 def test_as_many_gates_as_layers(function: Memorize, gates: int) -> None:
     with pytest.raises(ValueError, match="gates"):
         call(function, make(depth=2, layers=gates), chunk_size=4)
+
+
+def test_gates_by_channel_are_of_as_many_tokens() -> None:
+    case = make(time=9)
+    forget = tuple(torch.zeros(BATCH, HEADS, 8, n, dtype=torch.float64) for n in (HIDDEN, DIM))
+    with pytest.raises(ValueError, match="as many tokens"):
+        call(memorize_reference, case | {"forget": forget}, chunk_size=4)

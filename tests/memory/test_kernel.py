@@ -90,6 +90,12 @@ def test_one_gate_of_all_layers_goes_with_several_of_another() -> None:
     assert farthest(found(arguments, clip=0.3), expected(arguments, clip=0.3)) < 2e-6
 
 
+def test_what_forgets_all_is_the_equations_too() -> None:
+    arguments = case()
+    arguments["forget"][:, :, ::5] = 1
+    assert farthest(found(arguments, clip=0.3), expected(arguments, clip=0.3)) < 2e-6
+
+
 @pytest.mark.parametrize("widths", [(6, 12, 6), (7, 9, 5), (16, 64, 16)])
 def test_in_bfloat16_it_is_as_close_as_the_operations(widths: tuple[int, ...]) -> None:
     arguments = case(widths)

@@ -95,7 +95,7 @@ def backward(
 def _end(layer: Layer, whole: Stacked, after: Tensor) -> tuple[Gradient, Decay]:
     """Through `matrix' = mix matrix - spread(n, last)^T w`; also what `mix` and `last` get."""
     _, written, gate = layer
-    mix = torch.bmm(after.view(len(after), 2, -1), whole.pair.mT)
+    mix = torch.bmm(after.unflatten(1, (2, -1)).flatten(2), whole.pair.mT)
     after = after.to(written.wide.dtype)
     product = torch.bmm(written.wide, after.mT)
     wide = torch.bmm(spread(written.narrow, -gate.last), after)

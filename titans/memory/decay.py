@@ -31,16 +31,27 @@ def decays(forget: Tensor, momentum: Tensor, step: Tensor) -> Decay:
         step: `theta`, likewise.
     """
     forget, momentum, step = torch.broadcast_tensors(forget, momentum, step)
-    # As a logarithm, since next to 1 a small `alpha` would be rounded away. The offset keeps the
-    # value and the gradient of a product right where a factor is 0.
-    carry = (momentum + torch.finfo(momentum.dtype).tiny ** 0.8).log()
-    (keep, carry), (kept, carried) = _products(torch.stack([torch.log1p(-forget), carry]))
+    (keep, carry), (kept, carried) = _products(torch.stack([_log_keep(forget), _log(momentum)]))
     read = torch.stack([kept, (keep @ carried[..., None])[..., 0]], dim=-1)
     writes = (keep @ carry) * step[..., None, :]
     last = torch.stack([writes[..., -1, :], carry[..., -1, :] * step], dim=-1)
     left = torch.stack([torch.zeros_like(carried[..., -1]), carried[..., -1]], dim=-1)
     factors = Decay(read, writes, last, torch.stack([read[..., -1, :], left], dim=-2))
     return Decay(*(factor.movedim(2, 0) for factor in factors))
+
+
+def _log(factor: Tensor) -> Tensor:
+    """Its logarithm, with an offset that keeps a product and its gradient right where it is 0."""
+    return (factor + torch.finfo(factor.dtype).tiny ** 0.8).log()
+
+
+def _log_keep(forget: Tensor) -> Tensor:
+    """`log(1 - alpha)`; next to 1 a small `alpha` would be rounded away.
+
+    A sigmoid in float32 is 1 from a logit of 17 on, and then nothing is kept.
+    """
+    below = forget.clamp_max(1 - torch.finfo(forget.dtype).eps / 2)
+    return torch.where(forget < 1, torch.log1p(-below), _log(1 - forget))
 
 
 def _products(log: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,8 +26,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from titans.memory.body import Body, chosen
+from titans.memory.checks import check
 from titans.memory.chunk import Rule
-from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check
+from titans.memory.network import PLAIN, MemoryNetwork, MemoryState
 from titans.memory.stacked import Stacked
 from titans.shapes import Gate, HeadSequence
 
@@ -56,9 +57,9 @@ def memorize(
         queries: `[batch, heads, time, dim]`; any time, 0 and 1 included.
         keys: as `queries`. Token `t` writes the pair (key, value).
         values: `[batch, heads, time, out]`.
-        forget: `alpha` in [0, 1), the share forgotten, `[batch, heads, time]`, or
+        forget: `alpha` in [0, 1], the share forgotten, `[batch, heads, time]`, or
             `[batch, heads, time, layers]` for a gate per layer of the memory.
-        momentum: `eta` in [0, 1), the decay of past surprise, likewise.
+        momentum: `eta` in [0, 1], the decay of past surprise, likewise.
         step: `theta` >= 0, the size of the step, likewise.
         state: memory and momentum before the first token, which begins a chunk.
         chunk_size: how many tokens share the point at which gradients are taken.
@@ -70,11 +71,10 @@ def memorize(
         Outputs `[batch, heads, time, out]` and the state after the last token.
 
     Raises:
-        ValueError: `chunk_size` is below 1, there are gates for another number of layers, or what
-            belongs together is of different shapes.
+        ValueError: `chunk_size` is below 1 or `clip` below 0, there are gates for another number
+            of layers, or what belongs together is of different shapes.
     """
-    check(chunk_size, (forget, momentum, step), len(state.weights))
-    _check_shapes((queries, keys, values), (forget, momentum, step), state)
+    check((queries, keys, values), (forget, momentum, step), state, chunk_size, clip)
     network = replace(network, residual=residual or network.residual)
     batch, heads, time, _ = keys.shape
     targets = values - keys if network.residual else values
@@ -96,22 +96,8 @@ def memorize(
             outputs.append(output)
 
     raw = torch.cat(outputs, dim=1) if len(outputs) != 2 else outputs[1]
-    weights, surprise = zip(*(layer.apart(batch) for layer in memory), strict=True)
+    weights, surprise = zip(*(layer.apart(batch, heads) for layer in memory), strict=True)
     return network.finish(raw.unflatten(0, (batch, heads)), queries), MemoryState(weights, surprise)
-
-
-def _check_shapes(sequences: Sequence[Tensor], gates: Sequence[Tensor], state: MemoryState) -> None:
-    queries, keys, values = sequences
-    tokens = {tuple(x.shape[:3]) for x in (*sequences, *gates)}
-    if len(tokens) > 1 or queries.shape != keys.shape:
-        shapes = [list(x.shape) for x in (*sequences, *gates)]
-        raise ValueError(f"queries, keys, values and gates {shapes}: as many tokens and heads")
-    outputs = [weight.shape[-2] for weight in state.weights[:-1]]
-    layers = zip([*outputs, values.shape[-1]], [keys.shape[-1], *outputs], strict=True)
-    expected = [(*keys.shape[:2], *layer) for layer in layers]
-    for name, matrices in state._asdict().items():
-        if (found := [tuple(x.shape) for x in matrices]) != expected:
-            raise ValueError(f"the state's {name} {found}: here {expected} is wanted")
 
 
 def _layers_first(gate: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from itertools import pairwise
 
+from titans.memory.network import layer_widths
+
 
 def flops_per_token(
     dim: int, *, heads: int, depth: int, expansion: float, chunk_size: int, gradient: bool = True
@@ -20,9 +22,8 @@ def flops_per_token(
         gradient: whether the backward pass is counted too.
     """
     head = dim // heads
-    widths = [head, *[int(expansion * head)] * (depth - 1), head]
     memory = 0
-    for layer, (inputs, outputs) in enumerate(pairwise(widths)):
+    for layer, (inputs, outputs) in enumerate(pairwise(layer_widths(head, depth, expansion))):
         # z = W x, and u = W^T e but in the first; W h, S h; what is added to W and to S.
         memory += (5 if layer == 0 else 6) * 2 * inputs * outputs
         # <h, x> and the sum over errors, both over a whole chunk.

@@ -3,10 +3,13 @@
 from collections import abc
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from titans.memory.checks import positive
+from titans.memory.precise import PreciseLinear, precise
 from titans.shapes import Gate, Sequence
+
+NAMES = ("alpha", "eta", "theta")
 
 
 class Gates(nn.Module):
@@ -28,7 +31,8 @@ class Gates(nn.Module):
         layers: gates a token and head; more than 1 gives each layer of the memory its own.
 
     Raises:
-        ValueError: `start` is not three shares between 0 and 1.
+        ValueError: `start` is not three shares between 0 and 1, once rounded, or `max_step` is not
+            above 0.
     """
 
     def __init__(
@@ -44,21 +48,24 @@ class Gates(nn.Module):
         layers: int = 1,
     ) -> None:
         super().__init__()
-        if len(start) != 3 or not all(0 < share < 1 for share in start):
-            raise ValueError(f"start={list(start)}: three shares between 0 and 1")
+        positive(max_step=max_step)
         self.shape = (3, heads, layers)
         self.has_momentum, self.has_forget = momentum, forget
         self.max_step = max_step / chunk_size
-        self.linear = nn.Linear(dim, 3 * heads * layers)
+        self.linear = PreciseLinear(dim, 3 * heads * layers)
+        shares = torch.tensor(list(start), dtype=self.linear.bias.dtype, device="cpu")
+        if len(shares) != 3 or not all(0 < share < 1 for share in shares.tolist()):
+            raise ValueError(
+                f"start={list(start)}: set three shares between 0 and 1, neither of which they may "
+                f"be once rounded to {shares.dtype}"
+            )
         with torch.no_grad():
-            self.linear.bias.copy_(torch.tensor(start).logit().repeat_interleave(heads * layers))
+            self.linear.bias.copy_(shares.logit().repeat_interleave(heads * layers))
 
     def forward(self, x: Sequence) -> tuple[Gate, Gate, Gate]:
         """Gates (`alpha`, `eta`, `theta`), each `[batch, heads, time]` (and layers, if several)."""
         # Sigmoids this close to 0 and 1 need float32 whatever the rest is computed in.
-        precise = torch.promote_types(x.dtype, torch.float32)
-        weight, bias = self.linear.weight.to(precise), self.linear.bias.to(precise)
-        logits = F.linear(x.to(precise), weight, bias)
+        logits = self.linear(x.to(precise(x.dtype)))
         gates = torch.sigmoid(logits).unflatten(-1, self.shape)
         alpha, eta, theta = gates.movedim(1, -2).unbind(1)
         if self.shape[-1] == 1:
@@ -70,5 +77,19 @@ class Gates(nn.Module):
 
 def gate_means(gates: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """Mean `alpha`, `eta` and `theta`, detached, for logging."""
-    names = ("alpha", "eta", "theta")
-    return {name: gate.detach().mean() for name, gate in zip(names, gates, strict=True)}
+    return {name: gate.detach().mean() for name, gate in zip(NAMES, gates, strict=True)}
+
+
+def over_pieces(logs: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, Tensor]:
+    """What was logged of pieces of a sequence as of the whole: gates' means over all its tokens.
+
+    Args:
+        logs: of each piece, `gate_means` and what else is as after the last one.
+        sizes: tokens of each.
+    """
+    if len(logs) == 1:
+        return logs[0]
+    like = logs[0][NAMES[0]]
+    shares = torch.tensor(sizes, dtype=like.dtype, device=like.device) / sum(sizes)
+    means = {name: torch.stack([log[name] for log in logs]) @ shares for name in NAMES}
+    return logs[-1] | means

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 NORM_EPS = 1e-5
 
@@ -116,24 +117,30 @@ class MemoryNetwork:
 PLAIN = MemoryNetwork()
 
 
+def layer_widths(width: int, depth: int, expansion: float) -> list[int]:
+    """Channels before, between and after the layers of a memory.
+
+    Raises:
+        ValueError: there is no layer, or none between two.
+    """
+    hidden = int(expansion * width)
+    if depth < 1 or (depth > 1 and hidden < 1):
+        raise ValueError(
+            f"depth={depth}, expansion={expansion} on {width} channels: set a depth of 1 or more, "
+            f"and an expansion that leaves a channel"
+        )
+    return [width, *[hidden] * (depth - 1), width]
+
+
+def initial_weights(heads: int, widths: list[int]) -> nn.ParameterList:
+    """`M_0` to be learned, one memory a head."""
+    return nn.ParameterList(
+        torch.randn(heads, out, width) * width**-0.5 for width, out in pairwise(widths)
+    )
+
+
 def clip_factor(norm: Float[Tensor, "*axes"], clip: float | None) -> Float[Tensor, "*axes"] | float:
     """What to multiply a gradient of that Frobenius norm by, so that it is at most `clip`."""
     if clip is None:
         return 1.0
     return (clip / norm.clamp_min(torch.finfo(norm.dtype).tiny ** 0.5)).clamp_max(1.0)
-
-
-def check(chunk_size: int, gates: tuple[Tensor | tuple[Tensor, ...], ...], layers: int) -> None:
-    """Refuses what has no meaning.
-
-    Raises:
-        ValueError: a chunk without a token, or gates for another number of layers.
-    """
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size is {chunk_size}: a chunk has at least one token")
-    for gate in gates:
-        found = (
-            len(gate) if isinstance(gate, tuple) else gate.shape[3] if gate.dim() > 3 else layers
-        )
-        if found != layers:
-            raise ValueError(f"{found} gates a token for a memory of {layers} layers")

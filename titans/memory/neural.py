@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cache, partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -11,10 +10,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from titans.memory.blockwise import Map, blockwise
+from titans.memory.checks import at_least
 from titans.memory.dual import memorize
 from titans.memory.gates import Gates, gate_means
-from titans.memory.network import PLAIN, MemoryNetwork, MemoryState
+from titans.memory.network import (
+    PLAIN,
+    MemoryNetwork,
+    MemoryState,
+    initial_weights,
+    layer_widths,
+)
+from titans.memory.precise import precise
 from titans.memory.projection import Projection, merge_heads, split_heads
+from titans.memory.stream import continued
 from titans.shapes import HeadSequence, Sequence
 
 
@@ -26,10 +34,6 @@ class Written(NamedTuple):
     forget: Tensor
     momentum: Tensor
     step: Tensor
-
-    def cut(self, start: int, stop: int) -> "Written":
-        """The tokens from `start` to `stop`."""
-        return Written(*(x[:, :, start:stop] for x in self))
 
 
 class NeuralMemoryState(NamedTuple):
@@ -56,13 +60,13 @@ class NeuralMemory(nn.Module):
         expansion: width of its hidden layers over its input.
         chunk_size: tokens that share the point where gradients are taken.
         convolution: width of the causal convolutions on q, k and v; 0 for none.
-        clip: bound on the gradient of one token in one layer of the memory.
+        clip: bound on the gradient of one token in one layer of the memory; None for none.
         gates: makes the gates, given `dim`, `heads` and `chunk_size`.
         network: what the weights of the memory mean.
 
     Raises:
-        ValueError: `heads` does not divide `dim`, there is no layer or no token in a chunk, or
-            the gates are for another number of layers.
+        ValueError: `heads` does not divide `dim`, a size is below 1, `clip` lets nothing through,
+            or the gates are for another number of layers.
     """
 
     def __init__(
@@ -79,32 +83,30 @@ class NeuralMemory(nn.Module):
         network: MemoryNetwork = PLAIN,
     ) -> None:
         super().__init__()
+        at_least(1, heads=heads, chunk_size=chunk_size)
         if dim % heads:
             raise ValueError(f"{heads} heads do not divide a width of {dim}")
         self.heads, self.chunk_size, self.clip, self.network = heads, chunk_size, clip, network
         self.projection = Projection(dim, 3 * dim, convolution=convolution)
-        if depth < 1 or chunk_size < 1:
-            raise ValueError(f"depth={depth}, chunk_size={chunk_size}: set both to 1 or more")
+        if clip is not None and not clip > 0:
+            raise ValueError(f"clip={clip} writes nothing: set a number above 0, or null for none")
+        widths = layer_widths(dim // heads, depth, expansion)
         self.gates = gates(dim, heads, chunk_size)
         if self.gates.shape[-1] not in (1, depth):
             raise ValueError(
                 f"{self.gates.shape[-1]} gates a token for a memory of {depth} layers: "
                 f"set gates.layers to 1 or {depth}"
             )
-        head = dim // heads
-        widths = [head, *[int(expansion * head)] * (depth - 1), head]
-        self.initial = nn.ParameterList(
-            torch.randn(heads, out, width) * width**-0.5 for width, out in pairwise(widths)
-        )
-        self.norm = nn.RMSNorm(head)
+        self.initial = initial_weights(heads, widths)
+        self.norm = nn.RMSNorm(dim // heads)
         self.output_gate = nn.Linear(dim, dim, bias=False)
         self.output = nn.Linear(dim, dim, bias=False)
         self.log: dict[str, Tensor] = {}
 
     def start(self, batch: int) -> MemoryState:
         """The learned `M_0` and a momentum of zero, for each sequence of a batch."""
-        precise = (w.to(_precise(w.dtype)) for w in self.initial)
-        weights = tuple(w.expand(batch, *w.shape) for w in precise)
+        learned = (w.to(precise(w.dtype)) for w in self.initial)
+        weights = tuple(w.expand(batch, *w.shape) for w in learned)
         return MemoryState(weights, tuple(torch.zeros_like(w) for w in weights))
 
     def forward(
@@ -122,30 +124,19 @@ class NeuralMemory(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             written = Written(keys, values, *self.gates(x))
             self.log = gate_means(written[2:])
-            memory = state.memory if state else self.start(len(x))
-            if state:
-                waiting = state.pending.keys.shape[2]
-                pairs = zip(state.pending, written, strict=True)
-                written = Written(*(torch.cat(pair, dim=2) for pair in pairs))
-                queries = F.pad(queries, (0, 0, waiting, 0))
-            outputs, memory, pending = self._memorize(queries, written, memory)
+            run = partial(
+                memorize, chunk_size=self.chunk_size, clip=self.clip, network=self.network
+            )
+            outputs, memory, pending = continued(
+                run,
+                queries,
+                written,
+                state.pending if state else None,
+                state.memory if state else self.start(len(x)),
+                self.chunk_size,
+            )
             self.log["memory_norm"] = _norm(memory)
-        new = outputs[:, :, outputs.shape[2] - x.shape[1] :]
-        return self._emit(new, x), NeuralMemoryState(memory, pending, past)
-
-    def _memorize(
-        self, queries: Tensor, written: Written, memory: MemoryState
-    ) -> tuple[HeadSequence, MemoryState, Written]:
-        """Outputs of all tokens, the memory after the last full chunk, and the tokens after it."""
-        time = queries.shape[2]
-        whole = time - time % self.chunk_size
-        run = partial(memorize, chunk_size=self.chunk_size, clip=self.clip, network=self.network)
-        outputs, memory = run(queries[:, :, :whole], *written.cut(0, whole), memory)
-        pending = written.cut(whole, time)
-        if whole < time:
-            rest, _ = run(queries[:, :, whole:], *pending, memory)
-            outputs = torch.cat([outputs, rest], dim=2)
-        return outputs, memory, pending
+        return self._emit(outputs, x), NeuralMemoryState(memory, Written(*pending), past)
 
     def _emit(self, outputs: Float[Tensor, "batch heads time head"], x: Sequence) -> Sequence:
         """Normalises each head, gates by the token, and projects."""
@@ -172,12 +163,8 @@ def _gated(outputs: Tensor, gate: Tensor, scale: Tensor) -> tuple[Tensor]:
 
 def _unit(x: HeadSequence) -> HeadSequence:
     """Each vector at length 1, which is measured in float32 or better."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=_precise(x.dtype))
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=precise(x.dtype))
     return (x / length.clamp_min(1e-12)).to(x.dtype)
-
-
-def _precise(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
 
 
 def _norm(memory: MemoryState) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from titans.memory.blockwise import Map, blockwise
+from titans.memory.checks import at_least
 from titans.shapes import Sequence
 
 
@@ -23,6 +24,9 @@ class Projection(nn.Module):
         convolution: tokens that the convolution sees, the current one included; 0 for none.
         activation: whether SiLU follows.
         bias: whether the convolution adds one.
+
+    Raises:
+        ValueError: `convolution` is below 0.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Projection(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
+        at_least(0, convolution=convolution)
         self.activation = F.silu if activation else _same
         self.linear = nn.Linear(dim, out, bias=False)
         self.kernel = nn.Parameter(torch.zeros(convolution, out)) if convolution else None

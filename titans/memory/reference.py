@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, check, clip_factor
+from titans.memory.checks import check
+from titans.memory.network import PLAIN, MemoryNetwork, MemoryState, clip_factor
 from titans.shapes import Gate, HeadSequence
 
 
@@ -30,7 +31,7 @@ def memorize_reference(
     also be a tuple with one gate per layer of shape `[batch, heads, time, out]`, the
     camera-ready's channel-wise forgetting, which has no dual form.
     """
-    check(chunk_size, (forget, momentum, step), len(state.weights))
+    check((queries, keys, values), (forget, momentum, step), state, chunk_size, clip)
     network = replace(network, residual=residual or network.residual)
 
     def loss(weights: tuple[Tensor, ...], key: Tensor, value: Tensor) -> Tensor:

@@ -33,9 +33,9 @@ class Stacked(NamedTuple):
         parts = [w.flatten(0, 1) for w in (weights, momentum)]
         return cls(torch.cat([w.mT if widens else w for w in parts], dim=1), widens)
 
-    def apart(self, batch: int) -> tuple[Tensor, Tensor]:
+    def apart(self, batch: int, heads: int) -> tuple[Tensor, Tensor]:
         """Weights and momentum, `[batch, heads, out, in]`."""
-        halves = self.matrix.unflatten(0, (batch, -1)).chunk(2, dim=-2)
+        halves = self.matrix.unflatten(0, (batch, heads)).chunk(2, dim=-2)
         weights, momentum = (h.mT if self.widens else h for h in halves)
         return weights, momentum
 
@@ -46,7 +46,7 @@ class Stacked(NamedTuple):
     @property
     def pair(self) -> Tensor:
         """The two as rows, `[batch * heads, 2, in * out]`."""
-        return self.matrix.view(len(self.matrix), 2, -1)
+        return self.matrix.unflatten(1, (2, -1)).flatten(2)
 
     @property
     def half(self) -> Tensor:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from titans.memory.checks import at_least
 from titans.memory.projection import Projection, merge_heads, split_heads
 from titans.mixers.mixer import Mixer
 from titans.ops.rotary import rotate
@@ -25,7 +26,10 @@ class AttentionState(NamedTuple):
 
 
 class Attention(Mixer):
-    """Causal attention; positions by rotation, relative, so that they never grow with the stream.
+    """Causal attention; positions by rotation.
+
+    With a window they are relative to it and never grow with the stream; without, they count from
+    its beginning.
 
     Args:
         dim: width of input and output.
@@ -35,7 +39,7 @@ class Attention(Mixer):
         convolution: width of the causal convolutions on q, k and v; 0 for none.
 
     Raises:
-        ValueError: `heads` do not fit `dim`, or a window below 1.
+        ValueError: `heads` do not fit `dim`, `window` is below 1 or `persistent` below 0.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Attention(Mixer):
     ) -> None:
         super().__init__()
         check_heads(dim, heads)
+        at_least(0, persistent=persistent)
         if window is not None and window < 1:
             raise ValueError(f"a window of {window} tokens sees nothing: set 1 or more")
         self.heads, self.window = heads, window
@@ -73,6 +78,9 @@ class Attention(Mixer):
         if state:
             keys = torch.cat([state.keys, keys], dim=2)
             values = torch.cat([state.values, values], dim=2)
+        elif self.window is None:
+            # A copy, so that queries and keys are not kept with the values.
+            values = values.clone()
         if self.window is None:
             mixed = self._full(queries, keys, values)
         else:
@@ -109,11 +117,12 @@ class Attention(Mixer):
         column = torch.arange(span, device=queries.device)
         in_view = (row <= column) & (column < row + window)
         exists = torch.arange(blocks, device=row.device)[:, None, None] * size + column >= before
-        mask = (in_view & exists)[:, None].repeat(batch, 1, 1, 1)
-        # The flash kernel takes four axes and no more.
-        queries, keys, values = (x.transpose(1, 2).flatten(0, 1) for x in (queries, keys, values))
+        mask = (in_view & exists)[:, None]
+        # The flash kernel takes four axes and no more; sequences, which all have one mask, stand
+        # beside the heads.
+        queries, keys, values = (x.movedim(2, 0).flatten(1, 2) for x in (queries, keys, values))
         mixed = self._attend(queries, rotate(queries, window - 1), rotate(keys), values, mask)
-        mixed = mixed.view(batch, blocks, heads, size, width).transpose(1, 2)
+        mixed = mixed.unflatten(1, (batch, heads)).movedim(0, 2)
         return mixed.flatten(2, 3)[:, :, :time]
 
     def _attend(
@@ -126,7 +135,9 @@ class Attention(Mixer):
         width = queries.shape[-1]
         queries = torch.cat([turned, queries], dim=-1)
         keys, values = (F.pad(x, (0, width)) for x in (keys, values))
-        prefix = F.pad(self.persistent[0], (width, 0)), F.pad(self.persistent[1], (0, width))
+        # As many copies as there are sequences beside the heads.
+        copies = self.persistent.repeat(1, keys.shape[1] // self.heads, 1, 1)
+        prefix = F.pad(copies[0], (width, 0)), F.pad(copies[1], (0, width))
         return attend(queries, keys, values, mask, prefix, scale=width**-0.5)[..., :width]
 
 
@@ -134,8 +145,9 @@ def check_heads(dim: int, heads: int) -> None:
     """Refuses heads that cannot be cut or rotated.
 
     Raises:
-        ValueError: they do not divide the width, or leave an odd number of channels.
+        ValueError: there is none, they do not divide the width, or leave an odd number of channels.
     """
+    at_least(1, heads=heads)
     if dim % heads or (dim // heads) % 2:
         raise ValueError(f"{heads} heads do not cut a width of {dim} into even parts")
 

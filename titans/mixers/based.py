@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from titans.memory.checks import at_least
 from titans.memory.projection import Projection, merge_heads, split_heads
 from titans.mixers.heads import head_width
 from titans.mixers.mixer import Mixer
@@ -29,7 +30,7 @@ class Based(Mixer):
         chunk_size: tokens whose weights are computed pair by pair; changes speed alone.
 
     Raises:
-        ValueError: `heads` does not divide `dim`.
+        ValueError: `heads` does not divide `dim`, or a size is below 1.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Based(Mixer):
         chunk_size: int = 64,
     ) -> None:
         super().__init__()
+        at_least(1, features=features, chunk_size=chunk_size)
         self.heads, self.chunk_size = heads, chunk_size
         self.widths = [heads * features, heads * features, heads * head_width(dim, heads)]
         self.projection = Projection(

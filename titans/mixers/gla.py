@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from titans.memory.checks import positive
 from titans.memory.projection import split_heads
 from titans.mixers.gated_output import GatedOutput
 from titans.mixers.heads import head_width
@@ -30,7 +31,7 @@ class GLA(Mixer):
         temperature: how much slower than a sigmoid the state decays.
 
     Raises:
-        ValueError: `heads` do not divide these widths.
+        ValueError: `heads` do not divide these widths, or `temperature` is not above 0.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class GLA(Mixer):
         temperature: float = 16.0,
     ) -> None:
         super().__init__()
+        positive(temperature=temperature)
         key, value = head_width(dim, heads, key_expansion), head_width(dim, heads, value_expansion)
         self.heads, self.widths = heads, [heads * key, heads * key, heads * value]
         self.temperature = temperature

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from titans.memory.checks import at_least
+from titans.memory.precise import PreciseLinear, precise
 from titans.memory.projection import Projection
 from titans.mixers.mixer import Mixer
 from titans.ops.long_convolution import long_convolution
@@ -27,7 +29,7 @@ class Sine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., width]` to the same."""
-        return torch.sin(self.frequency * x)
+        return torch.sin(self.frequency.to(x.dtype) * x)
 
 
 class ImplicitFilter(nn.Module):
@@ -46,19 +48,21 @@ class ImplicitFilter(nn.Module):
         super().__init__()
         self.dim, self.length = dim, length
         self.mlp = nn.Sequential(
-            nn.Linear(5, width),
+            PreciseLinear(5, width),
             Sine(width),
-            nn.Linear(width, width),
+            PreciseLinear(width, width),
             Sine(width),
-            nn.Linear(width, width),
+            PreciseLinear(width, width),
             Sine(width),
-            nn.Linear(width, dim, bias=False),
+            PreciseLinear(width, dim, bias=False),
         )
 
     def forward(self) -> Float[Tensor, "length dim"]:
-        """The kernel, the present first."""
+        """The kernel, the present first, in float32 or better."""
         weight = next(self.parameters())
-        step = torch.arange(self.length, device=weight.device, dtype=weight.dtype)[:, None]
+        # Positions above 256 are not all there in bfloat16.
+        dtype = precise(weight.dtype)
+        step = torch.arange(self.length, device=weight.device, dtype=dtype)[:, None]
         position = step / max(self.length - 1, 1)
         angle = 2 * math.pi * step / self.length * torch.tensor([1e-4, 1.0]).to(step)
         taps = self.mlp(torch.cat([position, angle.cos(), -angle.sin()], dim=-1))
@@ -94,8 +98,7 @@ class Hyena(Mixer):
         self, dim: int, *, length: int = 1024, convolution: int = 3, width: int = 64
     ) -> None:
         super().__init__()
-        if length < 1:
-            raise ValueError(f"a convolution with length={length}: set 1 or more")
+        at_least(1, length=length)
         self.projection = Projection(dim, 3 * dim, convolution=convolution, activation=False)
         self.filter = ImplicitFilter(dim, length, width=width)
         self.skip = nn.Parameter(torch.randn(dim))

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from titans.memory import NeuralMemory, NeuralMemoryState
+from titans.memory.checks import at_least
 from titans.mixers.mixer import Mixer
 from titans.shapes import Sequence
 
@@ -19,10 +20,14 @@ class PersistentMemory(nn.Module):
         memory: the long-term memory.
         dim: width of the tokens.
         persistent: how many there are, `N_p`; 0 for none.
+
+    Raises:
+        ValueError: `persistent` is below 0.
     """
 
     def __init__(self, memory: NeuralMemory, dim: int, persistent: int) -> None:
         super().__init__()
+        at_least(0, persistent=persistent)
         self.memory = memory
         self.tokens = nn.Parameter(torch.randn(persistent, dim) * 0.02)
 

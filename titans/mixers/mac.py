@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titans.memory import NeuralMemory, NeuralMemoryState, Projection
+from titans.memory.checks import at_least
+from titans.memory.gates import over_pieces
 from titans.memory.projection import merge_heads, split_heads
 from titans.mixers.attention import attend, causal_mask, check_heads
 from titans.mixers.combine import Combine
@@ -59,7 +61,8 @@ class MAC(Mixer):
         convolution: width of the causal convolutions on queries, keys and values.
 
     Raises:
-        ValueError: the segment is not a multiple of the memory's chunk, or `heads` do not fit.
+        ValueError: the segment is not a multiple of the memory's chunk, `heads` do not fit, or
+            `persistent` is below 0.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class MAC(Mixer):
     ) -> None:
         super().__init__()
         check_heads(dim, heads)
+        at_least(0, persistent=persistent)
         self.memory, self.heads, self.segment = memory(dim), heads, segment
         chunk = self.memory.chunk_size
         if segment < 1 or segment % chunk:
@@ -108,11 +112,13 @@ class MAC(Mixer):
         sizes = [first, *(min(self.segment, x.shape[1] - start) for start in later)]
         # `split`, since the gradient of each slice would be as long as the sequence.
         pieces = zip(*(p.split(sizes, dim=-2) for p in (x, recall, *own)), strict=True)
-        attended, read = [], []
+        attended, read, logs = [], [], []
         for piece in pieces:
             y, m, state = self._within_segment(Piece(*piece), state)
             attended.append(y)
             read.append(m)
+            logs.append(self.memory.log)
+        self.memory.log = over_pieces(logs, sizes)
         output = self.combine(torch.cat(attended, dim=1), torch.cat(read, dim=1))
         return output, state._replace(past=(recall_past, past))
 
@@ -128,8 +134,10 @@ class MAC(Mixer):
         m, memory = self.memory(self.memory_norm(y), state.memory)  # eq. 24
         if seen_keys[1].shape[2] < self.segment:
             return y, m, state._replace(memory=memory, keys=seen_keys, values=seen_values)
-        empty = (piece.keys[:, :, :0], piece.keys[:, :, :0])
-        return y, m, MACState(memory, memory.memory.weights, empty, empty, state.past)
+        # Nothing of the segment is kept, nor later the momentum with the weights.
+        empty = torch.empty_like(piece.keys[:, :, :0])
+        weights = tuple(w.clone() for w in memory.memory.weights)
+        return y, m, MACState(memory, weights, (empty, empty), (empty, empty), state.past)
 
     def _attend(
         self, queries: Tensor, keys: tuple[Tensor, Tensor], values: tuple[Tensor, Tensor]

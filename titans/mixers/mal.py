@@ -51,7 +51,7 @@ class MAL(Mixer):
         )
 
     def forward(self, x: Sequence, state: MALState | None = None) -> tuple[Sequence, MALState]:
-        """`y + SW-Attn(y)` with `y = M([p] || x)`."""
+        """`y + SW-Attn(norm(x + y))` with `y = M([p] || x)`."""
         y, memory = self.memory(x, state.memory if state else None)
         mixed, attention = self.attention(self.norm(x + y), state.attention if state else None)
         return y + mixed, MALState(memory, attention)

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from titans.memory.checks import at_least
+from titans.memory.precise import PreciseLinear, precise
 from titans.memory.projection import Projection
 from titans.mixers.mixer import Mixer
 from titans.mixers.steps import start_steps
@@ -33,6 +35,9 @@ class Mamba(Mixer):
         state: numbers that each channel keeps, `N`.
         convolution: width of the causal convolution.
         rank: width of the projection through which `dt` is made; None for `dim / 16`, rounded up.
+
+    Raises:
+        ValueError: a size is below 1.
     """
 
     def __init__(
@@ -45,12 +50,14 @@ class Mamba(Mixer):
         rank: int | None = None,
     ) -> None:
         super().__init__()
-        channels, rank = expansion * dim, rank or math.ceil(dim / 16)
+        rank = math.ceil(dim / 16) if rank is None else rank
+        at_least(1, expansion=expansion, state=state, rank=rank)
+        channels = expansion * dim
         self.widths = [rank, state, state]
         self.projection = Projection(dim, channels, convolution=convolution, bias=True)
         self.gate = nn.Linear(dim, channels, bias=False)
         self.selection = nn.Linear(channels, sum(self.widths), bias=False)
-        self.step = nn.Linear(rank, channels)
+        self.step = PreciseLinear(rank, channels)
         nn.init.uniform_(self.step.weight, -(rank**-0.5), rank**-0.5)
         start_steps(self.step.bias)
         rates = torch.arange(1.0, state + 1).log()
@@ -64,8 +71,8 @@ class Mamba(Mixer):
         low, B, C = self.selection(inputs).split(self.widths, dim=-1)
         # Decays multiply over a whole sequence: float32, whatever the rest is computed in.
         with torch.autocast(x.device.type, enabled=False):
-            dt = F.softplus(self.step(low.to(self.step.weight.dtype)))
-            A = -torch.exp(self.A_log)
+            dt = F.softplus(self.step(low.to(precise(low.dtype))))
+            A = -torch.exp(self.A_log.to(dt.dtype))
             before = state.scan if state else None
             y, scan = selective_scan.chunked(inputs, dt, A, B, C, self.D, before)
         return self.output(y * F.silu(self.gate(x))), MambaState(scan, past)

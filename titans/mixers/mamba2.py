@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from titans.memory.checks import at_least, positive
 from titans.memory.projection import Projection, merge_heads, split_heads
 from titans.mixers.mixer import Mixer
 from titans.mixers.steps import Steps
@@ -35,7 +36,8 @@ class Mamba2(Mixer):
         convolution: width of the causal convolution on `x`, `B` and `C`.
 
     Raises:
-        ValueError: `head_dim` does not divide the width of the heads together.
+        ValueError: `head_dim` does not divide the width of the heads together, or a size is
+            below 1.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Mamba2(Mixer):
     ) -> None:
         super().__init__()
         inner = round(expansion * dim)
+        at_least(1, head_dim=head_dim, state=state)
+        positive(expansion=expansion)
         head_dim = min(head_dim, inner)
         if inner % head_dim:
             raise ValueError(f"heads of {head_dim} do not divide {expansion} x {dim} channels")

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from titans.memory.precise import PreciseLinear, precise
 from titans.shapes import Sequence
 
 
@@ -20,7 +21,7 @@ class Steps(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(dim, heads)
+        self.linear = PreciseLinear(dim, heads)
         start_steps(self.linear.bias)
         self.log_rate = nn.Parameter(torch.empty(heads).uniform_(1, 16).log())
 
@@ -28,11 +29,9 @@ class Steps(nn.Module):
         self, x: Sequence
     ) -> tuple[Float[Tensor, "batch heads time"], Float[Tensor, "batch heads time"]]:
         """`d >= 0` and `A d <= 0` of `[batch, time, dim]`, in float32 or better."""
-        precise = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False):
-            weight, bias = self.linear.weight.to(precise), self.linear.bias.to(precise)
-            step = F.softplus(F.linear(x.to(precise), weight, bias)).mT
-            return step, -step * self.log_rate.to(precise).exp()[:, None]
+            step = F.softplus(self.linear(x.to(precise(x.dtype)))).mT
+            return step, -step * self.log_rate.to(step.dtype).exp()[:, None]
 
 
 @torch.no_grad()

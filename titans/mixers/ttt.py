@@ -1,6 +1,5 @@
 """TTT: a memory trained by gradient descent, without momentum and without forgetting."""
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -9,7 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from titans.memory import GELU, MemoryNetwork, MemoryState, Projection, memorize
+from titans.memory.checks import at_least, positive
+from titans.memory.network import initial_weights, layer_widths
+from titans.memory.precise import PreciseLinear, precise
 from titans.memory.projection import merge_heads, split_heads
+from titans.memory.stream import continued
 from titans.mixers.attention import check_heads
 from titans.mixers.mixer import Mixer
 from titans.ops.rotary import rotate
@@ -50,7 +53,7 @@ class TTT(Mixer):
         convolution: width of the causal convolutions on q, k and v; 0 for none.
 
     Raises:
-        ValueError: `heads` do not fit `dim`, or there is no layer or no token in a mini-batch.
+        ValueError: `heads` do not fit `dim`, a size is below 1, or `base_lr` is not above 0.
     """
 
     def __init__(
@@ -66,16 +69,14 @@ class TTT(Mixer):
     ) -> None:
         super().__init__()
         check_heads(dim, heads)
-        if depth < 1 or chunk_size < 1:
-            raise ValueError(f"depth={depth}, chunk_size={chunk_size}: set both to 1 or more")
+        positive(base_lr=base_lr)
+        at_least(1, chunk_size=chunk_size)
         head = dim // heads
+        widths = layer_widths(head, depth, expansion)
         self.heads, self.chunk_size, self.max_lr = heads, chunk_size, base_lr / head
         self.projection = Projection(dim, 3 * dim, convolution=convolution, activation=False)
-        self.learning_rate = nn.Linear(dim, heads)
-        widths = [head, *[int(expansion * head)] * (depth - 1), head]
-        self.initial = nn.ParameterList(
-            torch.randn(heads, out, width) * width**-0.5 for width, out in pairwise(widths)
-        )
+        self.learning_rate = PreciseLinear(dim, heads)
+        self.initial = initial_weights(heads, widths)
         self.norm = nn.LayerNorm(dim)
         self.output_gate = nn.Linear(dim, dim, bias=False)
         self.output = nn.Linear(dim, dim, bias=False)
@@ -90,19 +91,22 @@ class TTT(Mixer):
         projected, past = self.projection(x, state.past if state else None)
         # What accumulates over a sequence does so in float32, whatever the rest is computed in.
         with torch.autocast(x.device.type, enabled=False):
-            dtype = torch.promote_types(x.dtype, torch.float32)
+            dtype = precise(x.dtype)
             parts = projected.to(dtype).chunk(3, dim=-1)
             queries, *pair = (split_heads(p, self.heads) for p in parts)
             written = *pair, self._step(x.to(dtype))
-            weights = state.weights if state else self._start(len(x), dtype)
-            if state:
-                queries = F.pad(queries, (0, 0, state.pending[0].shape[2], 0))
-                both = zip(state.pending, written, strict=True)
-                written = tuple(torch.cat(two, dim=2) for two in both)
-            read, weights, pending = self._learn(queries, written, weights)
-        merged = merge_heads(read[:, :, read.shape[2] - x.shape[1] :]).to(x.dtype)
+            read, weights, pending = continued(
+                self._descend,
+                queries,
+                written,
+                state.pending if state else None,
+                state.weights if state else self._start(len(x), dtype),
+                self.chunk_size,
+            )
+        merged = merge_heads(read).to(x.dtype)
         y = self.output(self.norm(merged) * F.gelu(self.output_gate(x)))
-        return y, TTTState(weights, pending, past)
+        # Copies, so that no momentum is kept with the weights.
+        return y, TTTState(tuple(w.clone() for w in weights), pending, past)
 
     def _start(self, batch: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """The learned `W_0`, for each sequence of a batch."""
@@ -110,33 +114,21 @@ class TTT(Mixer):
 
     def _step(self, x: Sequence) -> Gate:
         """`eta` of every token and head, computed as precisely as `x` is given."""
-        weight, bias = self.learning_rate.weight.to(x.dtype), self.learning_rate.bias.to(x.dtype)
-        return self.max_lr * F.linear(x, weight, bias).sigmoid().mT
-
-    def _learn(
-        self, queries: Tensor, written: tuple[Tensor, ...], weights: tuple[Tensor, ...]
-    ) -> tuple[HeadSequence, tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """All outputs, the weights after the last full mini-batch, and what comes after it."""
-        time = queries.shape[2]
-        sizes = [time - time % self.chunk_size, time % self.chunk_size]
-        keys, values, step = written
-        placed = self._place(queries), self._place(keys), values, step
-        full, rest = zip(*(x.split(sizes, dim=2) for x in placed), strict=True)
-        outputs, weights = self._descend(full, weights)
-        last, _ = self._descend(rest, weights)
-        # Copies, so that the whole sequence is not kept with its end.
-        pending = tuple(x[:, :, sizes[0] :].clone() for x in written)
-        return torch.cat([outputs, last], dim=2), weights, pending
+        return self.max_lr * self.learning_rate(x).sigmoid().mT
 
     def _descend(
-        self, sequences: tuple[Tensor, ...], weights: tuple[Tensor, ...]
+        self,
+        queries: HeadSequence,
+        keys: HeadSequence,
+        values: HeadSequence,
+        step: Gate,
+        weights: tuple[Tensor, ...],
     ) -> tuple[HeadSequence, tuple[Tensor, ...]]:
         """The memory's own recurrence, with both of its other gates at 0."""
-        queries, keys, values, step = sequences
         zero, still = torch.zeros_like(step), tuple(torch.zeros_like(w) for w in weights)
         outputs, after = memorize(
-            queries,
-            keys,
+            self._place(queries),
+            self._place(keys),
             values,
             forget=zero,
             momentum=zero,

@@ -93,8 +93,8 @@ def chunked(
             z = F.pad(z, (0, 0, 0, -time % lanes)).unflatten(1, (lanes, -1))
             return z.flatten(0, 1).transpose(0, 1).contiguous()
 
-        y, h = scan_lanes(cut(dt * inputs), cut(dt), A, cut(B), cut(C), h, chunk_size)
-        y = y.transpose(0, 1).reshape(batch, -1, channels)[:, :time]
+        y, h = scan_lanes(cut(dt * inputs), cut(dt), A, cut(B), cut(C), h, lanes, chunk_size)
+        y = y.transpose(0, 1).reshape(batch, len(y) * lanes, channels)[:, :time]
         return (y + D * inputs).to(x.dtype), h
 
 

@@ -24,6 +24,7 @@ def scan_lanes(
     B: Float[Tensor, "steps lanes state"],
     C: Float[Tensor, "steps lanes state"],
     start: Float[Tensor, "batch channels state"],
+    lanes: int,
     chunk_size: int,
 ) -> tuple[Float[Tensor, "steps lanes channels"], Float[Tensor, "batch channels state"]]:
     """Return every `y` and the last state.
@@ -35,9 +36,10 @@ def scan_lanes(
         B: how a token is written.
         C: how it reads.
         start: `h` before the first token of each sequence.
+        lanes: of each sequence.
         chunk_size: steps between two states that are kept for the backward pass.
     """
-    results: tuple[Tensor, Tensor] = _Scan.apply(u, dt, A, B, C, start, chunk_size)  # type: ignore[no-untyped-call]
+    results: tuple[Tensor, Tensor] = _Scan.apply(u, dt, A, B, C, start, lanes, chunk_size)  # type: ignore[no-untyped-call]
     return results
 
 
@@ -51,14 +53,15 @@ class _Scan(torch.autograd.Function):
         B: Tensor,
         C: Tensor,
         start: Tensor,
+        lanes: int,
         chunk_size: int,
     ) -> tuple[Tensor, Tensor]:
         kept = torch.exp(dt.sum(0)[..., None] * A)
         ends = start.new_zeros(kept.shape)
-        if len(ends) > len(start):
+        if lanes > 1:
             for step in zip(u, dt, B, strict=True):
                 _advance(ends, *step, A)
-        h = _carry(kept, ends, start)
+        h = _carry(kept, ends, start, lanes)
         y, starts = torch.empty_like(u), []
         for t, step in enumerate(zip(u, dt, B, strict=True)):
             if t % chunk_size == 0 and any(ctx.needs_input_grad):
@@ -66,8 +69,8 @@ class _Scan(torch.autograd.Function):
             _advance(h, *step, A)
             torch.matmul(h, C[t, ..., None], out=y[t, ..., None])
         ctx.save_for_backward(u, dt, A, B, C, kept, *starts)
-        ctx.chunk_size = chunk_size
-        return y, h.unflatten(0, (len(start), -1))[:, -1].clone()
+        ctx.lanes, ctx.chunk_size = lanes, chunk_size
+        return y, h.unflatten(0, (len(start), lanes))[:, -1].clone()
 
     @staticmethod
     @once_differentiable
@@ -76,12 +79,12 @@ class _Scan(torch.autograd.Function):
         to_u, to_dt, to_B, to_C = (torch.empty_like(z) for z in (u, dt, B, C))
         to_A = torch.zeros_like(kept)
         ends = torch.zeros_like(kept)
-        if len(kept) > len(to_last):
+        if ctx.lanes > 1:
             for t in reversed(range(len(u))):
                 ends.addcmul_(to_y[t, ..., None], C[t, :, None])
                 ends.mul_(torch.exp(dt[t, ..., None] * A))
         # What the later tokens make of the gradient of the state.
-        g = _carry(kept, ends, to_last, reverse=True)
+        g = _carry(kept, ends, to_last, ctx.lanes, reverse=True)
         states = kept.new_empty(ctx.chunk_size + 1, *kept.shape)
         decays = torch.empty_like(states[1:])
         for first, start in reversed(
@@ -101,7 +104,8 @@ class _Scan(torch.autograd.Function):
                 to_exponent = g * states[i]
                 to_A.addcmul_(to_exponent, dt[t, ..., None])
                 to_dt[t] = to_exponent.mul_(A).sum(-1)
-        return to_u, to_dt, to_A.sum(0), to_B, to_C, _first(g, to_last), None
+        to_start = g.unflatten(0, (len(to_last), ctx.lanes))[:, 0]
+        return to_u, to_dt, to_A.sum(0), to_B, to_C, to_start, None, None
 
 
 def _advance(h: Tensor, u: Tensor, dt: Tensor, B: Tensor, A: Tensor) -> Tensor:
@@ -111,17 +115,13 @@ def _advance(h: Tensor, u: Tensor, dt: Tensor, B: Tensor, A: Tensor) -> Tensor:
     return decay
 
 
-def _carry(kept: Tensor, ends: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
+def _carry(
+    kept: Tensor, ends: Tensor, start: Tensor, lanes: int, *, reverse: bool = False
+) -> Tensor:
     """The state before each lane, given what each keeps of it and ends with when begun at 0."""
-    keeps, adds = (z.unflatten(0, (len(start), -1)) for z in (kept, ends))
+    keeps, adds = (z.unflatten(0, (len(start), lanes)) for z in (kept, ends))
     before = torch.empty_like(adds)
-    order = range(adds.shape[1])
-    for lane in reversed(order) if reverse else order:
+    for lane in reversed(range(lanes)) if reverse else range(lanes):
         before[:, lane] = start
         start = torch.addcmul(adds[:, lane], keeps[:, lane], start)
     return before.flatten(0, 1)
-
-
-def _first(g: Tensor, like: Tensor) -> Tensor:
-    """The gradient before the first lane of each sequence."""
-    return g.unflatten(0, (len(like), -1))[:, 0]
