@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -35,7 +36,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DictConfig:
 def scored(config: DictConfig, *loggers: Any, scores: Any) -> Record:
     strategy = Mock(root_device=torch.device("cpu"))
     how = {"precision": "32-true", "world_size": 1}
-    trainer = Mock(loggers=list(loggers), strategy=strategy, **how)
+    trainer = Mock(Trainer, loggers=list(loggers), strategy=strategy, **how)
     task = Mock(network=nn.Linear(1, 1), tokens_seen=0, seconds_before=0.0)
     return run.run(config, task, None, {"one": lambda _: scores}, trainer)
 

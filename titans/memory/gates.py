@@ -53,12 +53,15 @@ class Gates(nn.Module):
         self.has_momentum, self.has_forget = momentum, forget
         self.max_step = max_step / chunk_size
         self.linear = PreciseLinear(dim, 3 * heads * layers)
-        shares = torch.tensor(list(start), dtype=self.linear.bias.dtype, device="cpu")
-        if len(shares) != 3 or not all(0 < share < 1 for share in shares.tolist()):
+        dtype = self.linear.bias.dtype
+        # The largest number below 1, and what is not rounded to 0.
+        most, least = 1 - torch.finfo(dtype).eps / 2, torch.finfo(dtype).tiny
+        if len(start) != 3 or not all(least <= share <= most for share in start):
             raise ValueError(
                 f"start={list(start)}: set three shares between 0 and 1, neither of which they may "
-                f"be once rounded to {shares.dtype}"
+                f"be once rounded to {dtype}"
             )
+        shares = torch.tensor(list(start), dtype=dtype)
         with torch.no_grad():
             self.linear.bias.copy_(shares.logit().repeat_interleave(heads * layers))
 
