@@ -77,10 +77,29 @@ def no_memory(error: BaseException) -> str:
     )
 
 
+def make_task(config: DictConfig) -> Any:
+    """Instantiates the objective around its network."""
+    from titans.models import recompute_blocks
+    from titans.tasks import decayed_apart
+
+    make = partial(hydra.utils.instantiate, _convert_="all")
+    task = make(
+        config.task.objective,
+        network=make(config.task.network),
+        optimizer=make(config.optimizer),
+        # As text: what looks like a configuration would be instantiated.
+        run=identity(config) | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
+    )
+    # Made again when the training begins: what it refuses is said before.
+    task.make_optimizer(decayed_apart(task.network))
+    if config.hardware.activation_checkpointing:
+        recompute_blocks(task.network)
+    return task
+
+
 def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
     """Instantiates task, data, evaluations and trainer; what they refuse is one line."""
     from titans import tasks
-    from titans.models import recompute_blocks
 
     with blaming_settings():
         tasks.settle(
@@ -91,18 +110,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         )
         check_arguments(config, *(f"task.{part}" for part in PARTS), "logger")
         make = partial(hydra.utils.instantiate, _convert_="all")
-        task = make(
-            config.task.objective,
-            network=make(config.task.network),
-            optimizer=make(config.optimizer),
-            # As text: what looks like a configuration would be instantiated.
-            run=identity(config)
-            | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
-        )
-        # Made again when the training begins: what it refuses is said before.
-        task.make_optimizer(tasks.decayed_apart(task.network))
-        if config.hardware.activation_checkpointing:
-            recompute_blocks(task.network)
+        task = make_task(config)
         callbacks: list[Any] = [
             tasks.Checkpoint(last(config), config.checkpoint_every),
             tasks.KeepDivergedBatch(config.output_dir),

@@ -1,6 +1,5 @@
 """Sweeps from the command line: cut and started again, and with a run that fails."""
 
-import os
 import re
 import shutil
 import signal
@@ -14,8 +13,8 @@ from omegaconf import OmegaConf
 from experiments.checks import Halted
 from experiments.record import FINISHED, Record
 from experiments.sweep import check_slurm, name
+from tests.needles import ROOT, environment
 
-ROOT = Path(__file__).parents[1]
 SMALL = [
     "task=niah",
     "task.steps=60",
@@ -36,11 +35,6 @@ FAILING = ["model=mac", "model.segment=33,64", "task.steps=2"]
 def command(folder: Path, *arguments: str) -> list[str]:
     places = [f"hydra.sweep.dir={folder}/outputs", f"records={folder}/records"]
     return [sys.executable, str(ROOT / "run.py"), "-m", *SMALL, *places, *arguments]
-
-
-def environment() -> dict[str, str]:
-    quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
-    return os.environ | quiet | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
 
 
 def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ from titans.models import LanguageModel
 from titans.tasks.optimization import MakeOptimizer, cosine, decayed_apart
 from titans.tasks.sharded import Sharded, shard
 from titans.tasks.task import Task
-from titans.tasks.trained import KEPT, Reading, pieces
+from titans.tasks.trained import Reading, pieces, reading_in
 
 IGNORED = -100
 
@@ -56,8 +56,7 @@ class NextToken(Task):
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Takes the weights, and how the model reads text, where it was trained on text."""
         super().restore(checkpoint)
-        kept = checkpoint.get(KEPT)
-        self.reading = Reading(**{name: kept[name] for name in Reading._fields}) if kept else None
+        self.reading = reading_in(checkpoint)
 
     def check_pieces(self, tokenizer: str, end: int) -> None:
         """Refuses text in other pieces than those that a restored model was trained on.
@@ -69,10 +68,8 @@ class NextToken(Task):
         Raises:
             ValueError: they are others.
         """
-        if self.reading and (pieces(tokenizer), end) != (
-            pieces(self.reading.tokenizer),
-            self.reading.end,
-        ):
+        own = self.reading
+        if own and (pieces(tokenizer), end) != (pieces(own.tokenizer), own.end):
             raise ValueError(
                 "the checkpoint was trained on other pieces than this text is cut into: write its "
                 "tokenizer with `python -m titans.export CHECKPOINT out/`, and set "

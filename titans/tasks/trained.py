@@ -59,14 +59,20 @@ def reading_of(checkpoint: dict[str, Any], path: str | Path) -> Reading:
     Raises:
         ValueError: nothing, as other tasks do not read text as a language model does.
     """
-    kept = checkpoint.get(KEPT)
-    if kept is None:
+    reading = reading_in(checkpoint)
+    if reading is None:
         task = checkpoint["run"].get("choices", {}).get("task")
         raise ValueError(
             f"{path}, of task={task}, does not say how its model reads text: take a checkpoint of "
             "task=lm; an older one has it once its training went on for a step (resume=true)"
         )
-    return Reading(kept["tokenizer"], kept["end"], kept["length"])
+    return reading
+
+
+def reading_in(checkpoint: dict[str, Any]) -> Reading | None:
+    """The same; None where the checkpoint is of a task that does not read text."""
+    kept = checkpoint.get(KEPT)
+    return Reading(kept["tokenizer"], kept["end"], kept["length"]) if kept else None
 
 
 def pieces(tokenizer: str) -> dict[str, Any]:
