@@ -213,7 +213,7 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         wandb="".join(address(logger) for logger in trainer.loggers),
     )
     # A run that is resumed goes on with the record it left: one run has one record.
-    path = unfinished(Path(config.output_dir, NOTE)) if config.resume else None
+    path = unfinished(Path(config.output_dir)) if config.resume else None
     try:
         record = train(config, record, task, data, trainer)
         task.to(trainer.strategy.root_device)

@@ -174,23 +174,22 @@ def read_all(folder: Path | str) -> tuple[list[Record], list[str]]:
     return sorted(records.values(), key=lambda record: record.when), warnings
 
 
-def unfinished(note: Path) -> Path | None:
-    """The record whose path is in the file `note`; None where there is none, or it finished."""
-    if not note.is_file():
-        return None
-    path = Path(note.read_text(encoding="utf-8"))
-    try:
-        return path if Record.read(path).status == FAILED else None
-    except RecordError:
-        return None
-
-
 def noted(folder: Path) -> Record | None:
     """The record of the last run in a folder, finished or not; None where there is none to read."""
     try:
-        return Record.read((folder / NOTE).read_text(encoding="utf-8"))
+        return Record.read(_noted_path(folder))
     except (OSError, RecordError):
         return None
+
+
+def unfinished(folder: Path) -> Path | None:
+    """Where the record of the last run in a folder is; None where there is none, or it finished."""
+    last = noted(folder)
+    return _noted_path(folder) if last is not None and last.status == FAILED else None
+
+
+def _noted_path(folder: Path) -> Path:
+    return Path((folder / NOTE).read_text(encoding="utf-8"))
 
 
 def _finite(value: Any) -> float | None:

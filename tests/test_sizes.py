@@ -1,8 +1,12 @@
 """The models of one scale are of one size, and FIDELITY.md says which."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
 
 from tests.sizes import PAGE, SCALES, TITANS, build, fitting_width, matched, measure, names, page
 
@@ -20,6 +24,19 @@ def test_as_large_as_lmm(model: str, scale: str) -> None:
     # What `make sizes` would write.
     width = build(model, scale).backbone.blocks[0].mlp.outer.in_features
     assert width == fitting_width(model, scale)
+
+
+@pytest.mark.parametrize("model", [*TITANS, "transformer", "mamba", "hyena", "based"])
+def test_in_table4_the_titans_are_as_large_too(
+    compose: Callable[..., DictConfig], model: str
+) -> None:
+    with torch.device("meta"):
+        networks = [
+            instantiate(compose(f"model={name}", "experiment=table4").task.network)
+            for name in (model, "lmm")
+        ]
+    size, expected = (sum(p.numel() for p in network.parameters()) for network in networks)
+    assert size == pytest.approx(expected, rel=0.04)
 
 
 def test_all_but_the_titans_are_matched() -> None:

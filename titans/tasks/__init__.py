@@ -6,9 +6,9 @@ from titans.tasks.dashboard import address, finish, wandb_logger
 from titans.tasks.diverged import KeepDivergedBatch
 from titans.tasks.forecast import Forecast
 from titans.tasks.hopeless import StopWhereHopeless
+from titans.tasks.machine import device, settle
 from titans.tasks.next_token import NextToken
 from titans.tasks.optimization import cosine, decayed_apart
-from titans.tasks.process import device, settle
 from titans.tasks.processes import LostProcessError, leads, watch
 from titans.tasks.progress import ProgressBar
 from titans.tasks.sharded import Sharded
