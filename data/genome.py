@@ -22,14 +22,17 @@ class Genome:
 
     Raises:
         OSError: the file is missing, or the cache has no room for it.
-        ValueError: it is no FASTA of nucleotides; the line is told.
+        ValueError: it is no FASTA of nucleotides (the line is told), or has no such contig.
     """
 
     def __init__(self, path: str | Path, offsets: Mapping[str, int] | None = None) -> None:
-        self.path, self.offsets = Path(path), dict(offsets or {})
+        self.path = Path(path)
         self.plain = fasta.plain(self.path)
         self.index = fasta.index(self.plain, self.path)
         self.lengths = {name: entry.rlen for name, entry in self._open().index.items()}
+        self.offsets = {self.named(name): first for name, first in (offsets or {}).items()}
+        if unknown := self.offsets.keys() - self.lengths:
+            raise ValueError(f"offsets has {min(unknown)}, which is not in {path}")
 
     def _open(self) -> Faidx:
         # One handle a process: processes that share one would move it under each other's feet.

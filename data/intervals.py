@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FIELDS = ("id", "region", "start", "end", "strand")
 # What a line of BED may be besides an interval.
-REMARKS = ("#", "track", "browser")
+REMARKS = ("track", "browser")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read_bed(path: str | Path) -> list[Interval]:
     intervals = []
     for number, line in enumerate(_lines(Path(path)), 1):
         text = line.rstrip("\r\n")
-        if not text.strip() or text.startswith(REMARKS):
+        if not text.strip() or text.startswith("#") or text.split()[0] in REMARKS:
             continue
         fields = text.split("\t") if "\t" in text else text.split()
         if len(fields) < 3:
@@ -86,12 +86,15 @@ def read_coordinates(path: str | Path) -> list[Interval]:
     if absent := [field for field in FIELDS if field not in header]:
         raise ValueError(f"{path}, line 1: no column {', '.join(absent)}")
     intervals = []
-    for row in rows:
-        place = f"{path}, line {rows.line_num}"
-        if len(row) != len(header):
-            raise ValueError(f"{place}: {len(row)} columns instead of {len(header)}")
-        name, contig, start, end, strand = (row[header.index(field)] for field in FIELDS)
-        intervals.append(_interval(contig, start, end, strand, name, place))
+    try:
+        for row in rows:
+            place = f"{path}, line {rows.line_num}"
+            if len(row) != len(header):
+                raise ValueError(f"{place}: {len(row)} columns instead of {len(header)}")
+            name, contig, start, end, strand = (row[header.index(field)] for field in FIELDS)
+            intervals.append(_interval(contig, start, end, strand, name, place))
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {rows.line_num}: {error}; is a quote open?") from error
     return intervals
 
 

@@ -1,8 +1,10 @@
 """Windows of a genome for next-nucleotide prediction, as HyenaDNA is pre-trained."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from data.nucleotides import PADDING, UNKNOWN, reverse_complement
 from data.prompt import IGNORED
 from data.stages import Stages, check_stages, length_at
 from data.steps import accumulation, from_here_on, part_of, place_of
+from data.trained_on import refuse_other
 
 Batch = dict[str, Tensor]
 # Draws of one window until it holds a known nucleotide.
@@ -162,6 +165,28 @@ class NucleotideData(LightningDataModule):
         for part in PARTS:
             if not any((tokens != UNKNOWN).any() for tokens in self._stretches(part, PIECE)):
                 raise ValueError(f"the {part} part of {self.genome.path} holds N alone")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: which nucleotides it was trained on."""
+        self.setup()
+        lengths = self.genome.lengths.values()
+        digest = hashlib.sha256(Path(self.bed).read_bytes()).hexdigest()[:12] if self.bed else ""
+        return {
+            "task.fasta": f"{len(lengths)} contigs of {sum(lengths):,} nucleotides",
+            "task.bed": f"{Path(self.bed).name} ({digest})" if self.bed else None,
+            "task.block": self.block,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a checkpoint of a genome that is divided otherwise; in training, of any other.
+
+        Raises:
+            ValueError: it is one.
+        """
+        own, name = self.state_dict(), "task.fasta"
+        # What is only scored may be scored on another genome.
+        if self.trainer is not None or state_dict.get(name) == own[name]:
+            refuse_other(state_dict, own)
 
     @property
     def genome_name(self) -> str:

@@ -73,9 +73,14 @@ def _from_csv(path: Path) -> Iterator[Row]:
             f"{path}, line 1: the columns are {', '.join(header) or 'none'}, and should be "
             "seq,label"
         )
-    for line in table:
-        place = f"{path}, line {table.line_num}"
-        yield Row(line[sequence] or "", line["label"] or "", place)
+    try:
+        for line in table:
+            place = f"{path}, line {table.line_num}"
+            yield Row(line[sequence] or "", line["label"] or "", place)
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, line {table.reader.line_num}: {error}; is a quote open?"
+        ) from error
 
 
 def _from_hub(dataset: str, part: str, folder: str | None) -> Part:

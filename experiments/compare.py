@@ -8,7 +8,7 @@ from pathlib import Path
 from experiments.block import Block, asked_by, fill, reduced_blocks, runs_of, selection
 from experiments.cell import CONF, Cell, command
 from experiments.precision import precision
-from experiments.recipe import recipe_changes
+from experiments.recipe import meets, recipe_changes
 from experiments.record import FINISHED, Record
 from experiments.table import Table
 
@@ -105,7 +105,9 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     relevant = [
         record
         for record in records
-        if selection(record, keys) in wanted and record.digest not in elsewhere
+        if selection(record, keys) in wanted
+        and record.digest not in elsewhere
+        and meets(table, record)
     ]
     finished = [record for record in relevant if record.status == FINISHED]
     recipe = [record for record in finished if not recipe_changes(table, record)]

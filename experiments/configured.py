@@ -3,6 +3,7 @@
 import hashlib
 import json
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -18,7 +19,8 @@ def configured(overrides: tuple[str, ...]) -> dict[str, str]:
     """Composes overrides with what conf/ says now; where the run happens and its seed aside.
 
     Returns:
-        Part -> digest of its settings: those of the task, `optimizer` and `search`.
+        Part -> digest of its settings: those of the task, `optimizer` and `search`; and of the
+        checkpoint that the training begins with.
 
     Raises:
         HydraException, OmegaConfBaseException: conf/ does not know such a run.
@@ -26,7 +28,12 @@ def configured(overrides: tuple[str, ...]) -> dict[str, str]:
     config = _composed(overrides)
     parts = {part: config.task.get(part) for part in PARTS}
     parts |= {"optimizer": config.optimizer, "search": config.search}
-    return {name: _digest(part) for name, part in parts.items()}
+    digests = {name: _digest(part) for name, part in parts.items()}
+    # The same path may be another checkpoint another day.
+    path = Path(config.task.get("pretrained") or "")
+    if path.is_file():
+        digests["pretrained"] = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    return digests
 
 
 def steps(overrides: tuple[str, ...]) -> float | None:

@@ -16,10 +16,15 @@ def recipe_changes(table: Table, record: Record) -> list[str]:
     return [override for override in record.overrides if not _harmless(table, override)]
 
 
+def meets(table: Table, record: Record) -> bool:
+    """Whether a record has the overrides that a table requires."""
+    return table.requires <= {o.lstrip("+~").partition("=")[0] for o in record.overrides}
+
+
 def _harmless(table: Table, override: str) -> bool:
     key, _, value = override.lstrip("+~").partition("=")
     if key == "experiment":
         return value in {table.name, *table.recipes}
-    allowed = {"model", "task", "scale", *table.selects, *table.average_over}
+    allowed = {"model", "task", "scale", *table.selects, *table.average_over, *table.requires}
     neutral = any(key == name or key.startswith(f"{name}.") for name in table.neutral)
     return key in allowed or neutral or key.partition(".")[0] in SURROUNDINGS

@@ -59,7 +59,12 @@ def _today(record: Record) -> dict[str, str] | None:
 
 
 def _by_recipe(table: Table, planned: Record) -> bool:
-    """Whether a run is a table's own; another length or number of prompts is asked for anew."""
+    """Whether a run is a table's own; another length or number of prompts is asked for anew.
+
+    What a table requires may be another checkpoint now: such a run is never known by its recipe.
+    """
+    if table.requires:
+        return False
     strict = replace(table, neutral=frozenset())
     return planned.choices.get("experiment") in table.recipes and not recipe_changes(
         strict, planned

@@ -19,6 +19,7 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     paper_scale     options of `scale` that are the paper's; every other scale stands apart
     recipes         options of `experiment` that leave the recipe what it is
     neutral         overrides that only change how a trained model is evaluated
+    requires        overrides without which a run is none of this table, whatever they say
     ours            column -> labels of rows that we measure and the paper does not have
     beyond          column -> labels of further columns; shown where measured, and never missing
     by_machine      whether scores depend on the machine: runs of each stand apart, and the
@@ -69,6 +70,7 @@ class Table:
     paper_scale: frozenset[str]
     recipes: frozenset[str]
     neutral: frozenset[str]
+    requires: frozenset[str]
     notes: tuple[Note, ...]
     claims: tuple[Claim, ...]
     value: str
@@ -193,6 +195,7 @@ def _table(
         paper_scale=paper_scale,
         recipes=frozenset(spec.pop("recipes", ())),
         neutral=frozenset(spec.pop("neutral", ())),
+        requires=frozenset(spec.pop("requires", ())),
         notes=notes,
         claims=claims,
         value=value,

@@ -8,7 +8,18 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from tests.sizes import PAGE, SCALES, TITANS, build, fitting_width, matched, measure, names, page
+from tests.sizes import (
+    OURS,
+    PAGE,
+    SCALES,
+    TITANS,
+    build,
+    fitting_width,
+    matched,
+    measure,
+    names,
+    page,
+)
 
 
 @pytest.mark.parametrize("model", names())
@@ -26,13 +37,14 @@ def test_as_large_as_lmm(model: str, scale: str) -> None:
     assert width == fitting_width(model, scale)
 
 
+@pytest.mark.parametrize("scale", OURS)
 @pytest.mark.parametrize("model", [*TITANS, "transformer", "mamba", "hyena", "based"])
-def test_in_table4_the_titans_are_as_large_too(
-    compose: Callable[..., DictConfig], model: str
+def test_in_genomics_the_titans_are_as_large_too(
+    compose: Callable[..., DictConfig], model: str, scale: str
 ) -> None:
     with torch.device("meta"):
         networks = [
-            instantiate(compose(f"model={name}", "experiment=table4").task.network)
+            instantiate(compose(f"model={name}", f"scale={scale}", "task=genomics").task.network)
             for name in (model, "lmm")
         ]
     size, expected = (sum(p.numel() for p in network.parameters()) for network in networks)

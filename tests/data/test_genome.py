@@ -55,11 +55,14 @@ def test_a_contig_is_found_under_both_of_its_names(tmp_path: Path) -> None:
 
 
 def test_a_window_of_a_chromosome_has_its_positions(tmp_path: Path) -> None:
-    genome = Genome(written(tmp_path / "some.fa"), offsets={"one": 1000})
+    path = written(tmp_path / "some.fa")
+    genome = Genome(path, offsets={"chrone": 1000})
     assert genome.letters(Interval("one", 1001, 1004)) == "CGT"
     assert genome.contigs[0] == Interval("one", 1000, 1000 + len(ONE))
     with pytest.raises(ValueError, match=r"goes from 1000 to 1031"):
         genome.tokens(Interval("one", 999, 1004))
+    with pytest.raises(ValueError, match="three"):
+        Genome(path, offsets={"three": 1})
 
 
 @pytest.mark.parametrize("members", [1, 3])

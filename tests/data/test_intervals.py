@@ -68,7 +68,8 @@ def test_a_bed_file_with_and_without_its_optional_columns(tmp_path: Path) -> Non
     path = tmp_path / "some.bed"
     path.write_text(
         "# made up\ntrack name=x\nbrowser position one\n\n"
-        "one\t0\t4\none\t4\t8\ttrain\r\none 8 9 test 0 -\none\t9\t10\t.\t0\t.\n",
+        "one\t0\t4\none\t4\t8\ttrain\r\none 8 9 test 0 -\none\t9\t10\t.\t0\t.\n"
+        "track1\t0\t4\n",
         encoding="ascii",
     )
     assert read_bed(path) == [
@@ -76,6 +77,7 @@ def test_a_bed_file_with_and_without_its_optional_columns(tmp_path: Path) -> Non
         Interval("one", 4, 8, "+", "train", f"{path}, line 6"),
         Interval("one", 8, 9, "-", "test", f"{path}, line 7"),
         Interval("one", 9, 10, "+", "", f"{path}, line 8"),
+        Interval("track1", 0, 4, "+", "", f"{path}, line 9"),
     ]
 
 
@@ -106,11 +108,20 @@ def test_a_malformed_line_of_bed_is_refused(tmp_path: Path, line: str, named: st
         ("", "line 1: no column id, region, start, end, strand"),
         ("id,region,start,end\na,one,0,4\n", "line 1: no column strand"),
         (COORDINATES + "d,one,3,+\n", "line 5: 4 columns instead of 5"),
+        (COORDINATES + '"d,' + "1" * 2**17, "line 5.*quote"),
         (COORDINATES + "d,one,3,x,+\n", "line 5: '3' to 'x'"),
         (COORDINATES + "d,one,3,13,+\n", "line 5: 3-13 .* from 0 to 12"),
         (COORDINATES + "d,two,3,4,+\n", "line 5: two is not in"),
     ],
-    ids=["empty", "no strand", "short", "no number", "beyond the end", "unknown contig"],
+    ids=[
+        "empty",
+        "no strand",
+        "short",
+        "open quote",
+        "no number",
+        "beyond the end",
+        "unknown contig",
+    ],
 )
 def test_malformed_coordinates_are_refused(
     tmp_path: Path, genome: Genome, content: str, named: str

@@ -141,6 +141,9 @@ def test_one_altered_label_turns_no_other(tmp_path: Path, monkeypatch: pytest.Mo
         (["seq,label", "ACGT,0", "ACGT,1"], ["[1, 1]", "[2, 3] in", "csv: take a whole"]),
         (["seq,label"], ["[0, 0]", "[2, 3]", "take a whole"]),
         ([], ["line 1", "none"]),
+        pytest.param(
+            ["seq,label", '"ACGT,0', "A" * 2**17], ["line 3", "is a quote open"], id="open quote"
+        ),
     ],
     ids=str,
 )

@@ -11,6 +11,7 @@ from data.babilong_training import BabilongData
 from data.forecasting import ForecastData
 from data.genomics import GenomicsData
 from data.language import LanguageData
+from data.pretraining import NucleotideData
 from data.text import Text
 from tests.ended import write_tides
 
@@ -42,6 +43,30 @@ def test_other_data_are_refused(
     scored.load_state_dict({})
     with pytest.raises(ValueError, match=named):
         scored.load_state_dict(trained.state_dict())
+
+
+def nucleotides(folder: Path, letters: str, block: int) -> NucleotideData:
+    path = folder / f"{len(letters)}.fa"
+    path.write_text(f">one\n{letters * 30}\n", encoding="ascii")
+    return NucleotideData(fasta=path, block=block, length=8)
+
+
+def test_a_genome_that_is_divided_otherwise_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TITANS_CACHE", str(tmp_path / "cache"))
+    trained, divided, other = (
+        nucleotides(tmp_path, *it) for it in (("ACGT", 10), ("ACGT", 12), ("ACGTT", 10))
+    )
+    kept = trained.state_dict()
+    trained.load_state_dict(kept)
+    with pytest.raises(ValueError, match=r"task\.block=10, and this run has task.block=12"):
+        divided.load_state_dict(kept)
+    # What is only scored may be scored on another genome.
+    other.load_state_dict(kept)
+    other.trainer = Mock(Trainer)
+    with pytest.raises(ValueError, match=r"task\.fasta=1 contigs of 120 nucleotides"):
+        other.load_state_dict(kept)
 
 
 def language(folder: Path, documents: int) -> LanguageData:

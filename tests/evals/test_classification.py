@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -61,6 +62,19 @@ def test_the_validation_is_shown_once_there_is_one(task: Classify) -> None:
     task.best_error.fill_(25.0)
     scores = {s.name: s.value for s in Classification(Parts(), dataset="some")(task)}
     assert scores["some/stand_in_validation_acc"] == 75.0
+
+
+def test_a_checkpoint_says_with_what_its_training_began(task: Classify) -> None:
+    """Whatever the command that scores it says."""
+    checkpoint: dict[str, Any] = {"state_dict": task.state_dict(), "global_step": 0}
+    task.on_save_checkpoint(checkpoint)
+    for content in ({"fine_tuned": True}, {"run": {"overrides": ["task.pretrained=some.ckpt"]}}):
+        kept = {name: it for name, it in checkpoint.items() if name != "fine_tuned"}
+        task.restore(kept | content)
+        names = {s.name for s in Classification(Parts(), dataset="some")(task)}
+        assert names == {"some/stand_in_fine_tuned_acc", "some/stand_in_fine_tuned_mcc"}
+    task.restore(checkpoint)
+    assert "some/stand_in_acc" in {s.name for s in Classification(Parts(), dataset="some")(task)}
 
 
 def test_a_picture_is_drawn(task: Classify, tmp_path: Path) -> None:

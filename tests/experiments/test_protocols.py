@@ -94,6 +94,16 @@ def test_what_was_fine_tuned_stands_beside_what_was_trained_from_scratch() -> No
     assert not left_out(comparison)
 
 
+def test_what_was_fine_tuned_on_the_benchmarks_own_parts_has_a_block_too() -> None:
+    extra = {"scores": {f"{NAME}/fine_tuned_acc": 95.0}}
+    scratch = record(90.0, folds=1)
+    tuned = replace(scratch, overrides=[*scratch.overrides, "task.pretrained=some.ckpt"], **extra)
+    comparison = compared(scratch, tuned)
+    found = {b.protocol: [s.mean for s in b.scores.values()] for b in comparison.reduced}
+    assert found == {"": [90.0], "The benchmark's own parts, fine-tuned": [95.0]}
+    assert not left_out(comparison)
+
+
 def test_a_run_is_shown_beside_the_paper_by_its_own_protocol_alone() -> None:
     assert beside(record(80.0, folds=1)) == {f"{NAME}/acc": 96.6}
     assert f"{NAME}/cross_validated_acc" not in beside(record(80.0))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import hydra
 import pytest
@@ -103,6 +104,42 @@ def test_a_record_that_fills_one_of_the_recipes_tables_is_not_enough() -> None:
     assert recorded(for_table5, [one], tables) is one
     whole = plan("model=lmm")
     assert recorded(plan(*RECIPE), [one, whole], tables) is whole
+
+
+def genomics(*overrides: str, **fields: object) -> Record:
+    typed = ["experiment=table4", "model=lmm", "task.fold=0", *overrides]
+    content = {
+        "choices": {"model": "lmm", "task": "genomics", "scale": "tiny", "experiment": "table4"},
+        "settings": {"task.dataset": "human_enhancers_cohn", "task.folds": 5, "task.fold": 0},
+        "overrides": [*typed, "task.dataset=human_enhancers_cohn"],
+        "configuration": configured((*typed, "task.dataset=human_enhancers_cohn")),
+        "scores": {"human_enhancers_cohn/cross_validated_acc": 68.0},
+        "started": "2026-01-01T00:00:00+00:00",
+        "seed": 0,
+    }
+    return Record(**(content | fields))  # type: ignore[arg-type]
+
+
+def test_a_fold_that_was_scored_otherwise_is_enough() -> None:
+    loaded = load(HERE / "table4_genomics")
+    run = genomics()
+    earlier = replace(run, configuration=run.configuration | {"evaluations": "of another day"})
+    assert recorded(run, [earlier], [loaded, *loaded.protocols]) is earlier
+    trained = replace(run, configuration=run.configuration | {"network": "of another day"})
+    assert recorded(run, [trained], [loaded, *loaded.protocols]) is None
+
+
+def test_the_same_path_may_be_another_checkpoint(tmp_path: Path) -> None:
+    loaded, path = load(HERE / "table4_genomics"), tmp_path / "last.ckpt"
+    found = []
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        configured.cache_clear()
+        found.append(genomics(f"task.pretrained={path}"))
+    one, two = found
+    assert recorded(one, [one], [loaded, *loaded.protocols]) is one
+    assert recorded(two, [one], [loaded, *loaded.protocols]) is None
+    assert recorded(one, [genomics()], [loaded, *loaded.protocols]) is None
 
 
 @pytest.mark.parametrize("write", [niah, plan], ids=["older", "new"])

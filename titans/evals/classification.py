@@ -35,7 +35,6 @@ class Classification:
     Args:
         sequences: where the test sequences come from.
         dataset: what the scores are named after.
-        pretrained: the checkpoint that the training began with, which the scores' names tell.
         picture: a PNG of the confusion matrix; None for none.
     """
 
@@ -44,11 +43,9 @@ class Classification:
         sequences: Parts,
         *,
         dataset: str,
-        pretrained: str | None = None,
         picture: str | None = None,
     ) -> None:
         self.sequences, self.dataset, self.picture = sequences, dataset, picture
-        self.protocol = sequences.protocol + ("fine_tuned_" if pretrained else "")
 
     @torch.no_grad()
     def __call__(self, task: Classify) -> Iterator[Score]:
@@ -68,21 +65,22 @@ class Classification:
             "sequences": int(confusion.sum()),
             "seconds": round(time.monotonic() - began, 2),
         }
-        name = f"{self.dataset}/{self.protocol}"
+        protocol = self.sequences.protocol + ("fine_tuned_" if task.fine_tuned else "")
+        name = f"{self.dataset}/{protocol}"
         yield Score(f"{name}acc", 100 * float(accuracy.compute()), counts)
         yield Score(f"{name}mcc", float(correlation.compute()), counts)
         if torch.isfinite(task.best_error):
             yield Score(f"{name}validation_acc", 100 - float(task.best_error), {})
         if self.picture:
-            self._draw(matrix, Path(self.picture))
+            self._draw(matrix, protocol, Path(self.picture))
 
-    def _draw(self, matrix: MulticlassConfusionMatrix, path: Path) -> None:
+    def _draw(self, matrix: MulticlassConfusionMatrix, protocol: str, path: Path) -> None:
         # Matplotlib takes a second to import, which only a picture is worth.
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(5, 5), layout="constrained")
         axes = figure.subplots()
         matrix.plot(ax=axes, labels=list(self.sequences.classes), cmap="Blues")
-        axes.set_title(f"{self.dataset}\n{self.protocol.replace('_', ' ')}test")
+        axes.set_title(f"{self.dataset}\n{protocol.replace('_', ' ')}test")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=100, metadata={"Software": None})

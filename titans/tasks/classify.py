@@ -38,6 +38,19 @@ class Classify(Validated):
         if pretrained:
             take_pretrained(network, pretrained, run or {})
         super().__init__(network, optimizer, run=run, **settings)
+        self.fine_tuned = bool(pretrained)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Notes with what the training began, too."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["fine_tuned"] = self.fine_tuned
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes from the checkpoint, which knows it, with what its training began."""
+        super().on_load_checkpoint(checkpoint)
+        typed = checkpoint["run"].get("overrides", [])
+        begun = any(o.startswith("task.pretrained=") and o[16:] != "null" for o in typed)
+        self.fine_tuned = checkpoint.get("fine_tuned", begun)
 
     def training_step(self, batch: dict[str, Tensor]) -> Tensor:
         """Mean loss (nats) of one batch of `tokens` `[batch, time]` and `labels` `[batch]`.

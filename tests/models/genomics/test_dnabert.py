@@ -98,3 +98,5 @@ def test_a_checkpoint_that_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch
 def test_another_vocabulary_is_refused() -> None:
     with pytest.raises(ValueError, match="has no AAAAAT"):
         KmerTokens({word: n for word, n in VOCABULARY.items() if word != "AAAAAT"}, PADDING)
+    with pytest.raises(ValueError, match="has no k-mer"):
+        KmerTokens({word: number for number, word in enumerate([*SPECIAL, "the"])}, PADDING)

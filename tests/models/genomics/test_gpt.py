@@ -36,6 +36,11 @@ def test_padding_changes_nothing() -> None:
     torch.testing.assert_close(network(tokens[1:, :9]), logits[1:])
 
 
+def test_its_layers_begin_apart() -> None:
+    first, second = GPT(6, PADDING, 3, 40, dim=16, layers=2, heads=2).blocks
+    assert not torch.equal(first.linear1.weight, second.linear1.weight)  # type: ignore[arg-type]
+
+
 @torch.no_grad()
 def test_the_order_matters() -> None:
     torch.manual_seed(0)

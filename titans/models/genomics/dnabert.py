@@ -31,7 +31,10 @@ class KmerTokens(nn.Module):
     def __init__(self, vocabulary: Mapping[str, int], padding: int, *, most: int = 510) -> None:
         super().__init__()
         self.padding, self.most = padding, most
-        self.width = max(len(word) for word in vocabulary if set(word) <= set(NUCLEOTIDES))
+        kmers = (word for word in vocabulary if set(word) <= set(NUCLEOTIDES))
+        self.width = max(map(len, kmers), default=0)
+        if not self.width:
+            raise ValueError("the vocabulary has no k-mer: it is not that of DNABERT")
         words = [""]
         for _ in range(self.width):
             words = [letter + word for letter in NUCLEOTIDES for word in words]

@@ -39,12 +39,14 @@ class GPT(nn.Module):
         self.embedding = nn.Embedding(vocabulary, dim)
         self.positions = nn.Parameter(torch.randn(length, dim) * 0.02)
         hidden = int(expansion * dim)
-        block = nn.TransformerEncoderLayer(
-            dim, heads, hidden, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        # Not torch's stack, which would begin with copies of one layer.
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                *(dim, heads, hidden, 0.0), activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(layers)
         )
-        self.blocks = nn.TransformerEncoder(
-            block, layers, nn.LayerNorm(dim), enable_nested_tensor=False
-        )
+        self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, classes)
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "batch classes"]:
@@ -52,5 +54,6 @@ class GPT(nn.Module):
         time = tokens.shape[1]
         x = self.embedding(tokens) + self.positions[:time]
         mask = nn.Transformer.generate_square_subsequent_mask(time, device=x.device, dtype=x.dtype)
-        hidden = self.blocks(x, mask=mask, is_causal=True)
-        return self.head(mean_over_tokens(hidden, tokens, self.padding))
+        for block in self.blocks:
+            x = block(x, src_mask=mask, is_causal=True)
+        return self.head(mean_over_tokens(self.norm(x), tokens, self.padding))
