@@ -1,6 +1,5 @@
 """Windows of a genome for next-nucleotide prediction, as HyenaDNA is pre-trained."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -21,6 +20,7 @@ from data.nucleotides import PADDING, UNKNOWN, reverse_complement
 from data.prompt import IGNORED
 from data.stages import Stages, check_stages, length_at
 from data.steps import accumulation, from_here_on, part_of, place_of
+from data.store import digest
 from data.trained_on import refuse_other
 
 Batch = dict[str, Tensor]
@@ -170,10 +170,10 @@ class NucleotideData(LightningDataModule):
         """What a checkpoint keeps of it: which nucleotides it was trained on."""
         self.setup()
         lengths = self.genome.lengths.values()
-        digest = hashlib.sha256(Path(self.bed).read_bytes()).hexdigest()[:12] if self.bed else ""
+        bed = Path(self.bed) if self.bed else None
         return {
             "task.fasta": f"{len(lengths)} contigs of {sum(lengths):,} nucleotides",
-            "task.bed": f"{Path(self.bed).name} ({digest})" if self.bed else None,
+            "task.bed": f"{bed.name} ({digest(bed)[:12]})" if bed else None,
             "task.block": self.block,
         }
 

@@ -9,7 +9,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.recipe import SURROUNDINGS
+from experiments.recipe import SURROUNDINGS, key
 
 PARTS = ("network", "objective", "data", "evaluations", "gradient_clip")
 
@@ -32,7 +32,8 @@ def configured(overrides: tuple[str, ...]) -> dict[str, str]:
     # The same path may be another checkpoint another day.
     path = Path(config.task.get("pretrained") or "")
     if path.is_file():
-        digests["pretrained"] = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        with path.open("rb") as file:
+            digests["pretrained"] = hashlib.file_digest(file, "sha256").hexdigest()[:12]
     return digests
 
 
@@ -53,11 +54,6 @@ def _composed(overrides: tuple[str, ...]) -> DictConfig:
     config = hydra.compose("run", list(own.values()))
     config.output_dir = ""
     return config
-
-
-def key(override: str) -> str:
-    """What an override is of: `scale.lr` for `scale.lr=0.002`, `model` for `model@x=mac`."""
-    return override.lstrip("+~").partition("=")[0].partition("@")[0]
 
 
 def _digest(part: Any) -> str:

@@ -18,7 +18,12 @@ def recipe_changes(table: Table, record: Record) -> list[str]:
 
 def meets(table: Table, record: Record) -> bool:
     """Whether a record has the overrides that a table requires."""
-    return table.requires <= {o.lstrip("+~").partition("=")[0] for o in record.overrides}
+    return table.requires <= set(map(key, record.overrides))
+
+
+def key(override: str) -> str:
+    """What an override is of: `scale.lr` for `scale.lr=0.002`, `model` for `model@x=mac`."""
+    return override.lstrip("+~").partition("=")[0].partition("@")[0]
 
 
 def _harmless(table: Table, override: str) -> bool:

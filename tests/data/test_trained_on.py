@@ -62,6 +62,12 @@ def test_a_genome_that_is_divided_otherwise_is_refused(
     trained.load_state_dict(kept)
     with pytest.raises(ValueError, match=r"task\.block=10, and this run has task.block=12"):
         divided.load_state_dict(kept)
+    path = tmp_path / "some.bed"
+    path.write_text("one\t0\t40\ttrain\none\t40\t80\tvalid\none\t80\t120\ttest\n", "ascii")
+    chosen = NucleotideData(fasta=trained.fasta, bed=path, block=10, length=8)
+    chosen.load_state_dict(chosen.state_dict())
+    with pytest.raises(ValueError, match=r"task\.bed=None, and this run has task\.bed=some\.bed"):
+        chosen.load_state_dict(kept)
     # What is only scored may be scored on another genome.
     other.load_state_dict(kept)
     other.trainer = Mock(Trainer)
