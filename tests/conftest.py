@@ -1,5 +1,6 @@
-"""One thread a process, and the shapes in the annotations of `titans` checked at every call."""
+"""One thread a process, Ctrl-C as in a terminal, and all shapes of `titans` checked at calls."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.needles import Run, run
 ROOT = Path(__file__).resolve().parent.parent
 
 torch.set_num_threads(1)
+# What a shell starts in the background ignores Ctrl-C, and so would the programs tested here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # The same examples in every run, on however slow a machine.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
