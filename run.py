@@ -28,7 +28,7 @@ from experiments.sweep import note_failure, sweeping
 log = logging.getLogger("titans")
 VALIDATION = "validation/error"
 # Of a task, what is made.
-PARTS = ("network", "objective", "data", "evaluations")
+PARTS = ("network", "objective", "data", "evaluations", "validation")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="run")
@@ -122,11 +122,11 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
         if config.search:
             from experiments.search import this_run
 
-            if not hasattr(task, "best_error"):
-                log.error("This task has no validation part, without which nothing is searched.")
-                sys.exit(2)
-            callbacks.append(tasks.StopWhereHopeless(this_run(config.resume).hopeless))
-            evaluations = {}
+            evaluations = {"validation": make(config.task.get("validation"))}
+            if hasattr(task, "best_error"):
+                callbacks.append(tasks.StopWhereHopeless(this_run(config.resume).hopeless))
+            elif not evaluations["validation"]:
+                raise Halted("This task has no validation part, without which nothing is searched.")
         if config.evaluate_only:
             checkpoint = tasks.load_checkpoint(config.evaluate_only)
             task.restore(checkpoint)
@@ -277,7 +277,9 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
             again = "the same command" + ("" if sweeping() else " with resume=true")
             raise KeyboardInterrupt(f"Stopped at step {trainer.global_step}; {again} goes on.")
         log.info("checkpoint: %s", os.path.relpath(last(config)))
-    found = {VALIDATION: float(task.best_error)} if config.search else {}
+    # What has none has an evaluation for it.
+    error = getattr(task, "best_error", None) if config.search else None
+    found = {} if error is None else {VALIDATION: float(error)}
     return replace(record, scores=found, counts={"parameters": parameters, **task.counts})
 
 

@@ -27,7 +27,8 @@ def configured(overrides: tuple[str, ...]) -> dict[str, str]:
     """
     config = _composed(overrides)
     parts = {part: config.task.get(part) for part in PARTS}
-    parts |= {"optimizer": config.optimizer, "search": config.search}
+    search = config.search and (config.task.get("validation") or True)
+    parts |= {"optimizer": config.optimizer, "search": search}
     digests = {name: _digest(part) for name, part in parts.items()}
     # The same path may be another checkpoint another day.
     path = Path(config.task.get("pretrained") or "")

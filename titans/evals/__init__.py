@@ -1,5 +1,6 @@
 """Evaluations: callables that turn a task into scores."""
 
+from titans.evals.answer_loss import AnswerLoss
 from titans.evals.babilong import Babilong
 from titans.evals.classification import Classification
 from titans.evals.commonsense import CommonSense
@@ -15,6 +16,7 @@ from titans.evals.score import Score
 from titans.evals.throughput import Throughput
 
 __all__ = [
+    "AnswerLoss",
     "Babilong",
     "Classification",
     "CommonSense",
