@@ -219,10 +219,11 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
         task.to(trainer.strategy.root_device)
         with blaming_settings(lambda: data is not None or bool(record.scores)):
             for evaluation in filter(None, evaluations.values()):
-                for name, value, counts in evaluation(task):
+                for name, exact, counts in evaluation(task):
+                    value = round(exact, 4)
                     record = replace(
                         record,
-                        scores=record.scores | {name: round(value, 4)},
+                        scores=record.scores | {name: value},
                         counts=record.counts | {f"{c}/{name}": n for c, n in counts.items()},
                         seconds=round(time.monotonic() - began, 1),
                     )
