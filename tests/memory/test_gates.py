@@ -34,6 +34,30 @@ def test_gates_start_where_a_logit_is_finite(start: tuple[float, ...]) -> None:
         Gates(8, 2, CHUNK, start=start)
 
 
+def test_below_the_floor_nothing_is_written() -> None:
+    torch.manual_seed(0)
+    plain, floored = (Gates(8, 2, CHUNK, step_floor=floor) for floor in (0.0, 0.2))
+    x = torch.randn(4, 50, 8)
+    floored.linear.weight.data.copy_(3 * plain.linear.weight)
+    _, eta, theta = floored(x)
+    share = theta / (floored.max_step * (1 - eta))
+    sigmoid = floored.linear(x).sigmoid()[..., 4:].movedim(1, -1)
+    assert share[sigmoid < 0.2].eq(0).all()
+    torch.testing.assert_close(share[sigmoid > 0.2], (sigmoid[sigmoid > 0.2] - 0.2) / 0.8)
+    assert 0.1 < (share == 0).float().mean() < 0.9
+
+
+def test_the_floor_does_not_move_where_the_step_starts() -> None:
+    _, eta, theta = Gates(8, 2, CHUNK, step_floor=0.1)(torch.zeros(1, 3, 8))
+    torch.testing.assert_close(theta / (2 / CHUNK * (1 - eta)), torch.full((1, 2, 3), 0.03))
+
+
+@pytest.mark.parametrize("floor", [-0.1, 1.0, float("nan")])
+def test_a_floor_leaves_something_above(floor: float) -> None:
+    with pytest.raises(ValueError, match="step_floor="):
+        Gates(8, 2, CHUNK, step_floor=floor)
+
+
 def test_without_momentum_and_without_forgetting() -> None:
     x = torch.randn(2, 5, 8)
     alpha, eta, theta = Gates(8, 2, CHUNK, momentum=False)(x)

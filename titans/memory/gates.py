@@ -28,11 +28,13 @@ class Gates(nn.Module):
             over, and a chunk may be the same token `chunk_size` times.
         start: what (`alpha`, `eta`, share of the largest `theta`) are for a token of zeros, before
             training.
+        step_floor: what is taken off the sigmoid of `theta`, the rest stretched to [0, 1) again:
+            below it a token writes nothing at all, where a sigmoid alone leaves a little.
         layers: gates a token and head; more than 1 gives each layer of the memory its own.
 
     Raises:
-        ValueError: `start` is not three shares between 0 and 1, once rounded, or `max_step` is not
-            above 0.
+        ValueError: `start` is not three shares between 0 and 1, once rounded, `step_floor` is not
+            from 0 to below 1, or `max_step` is not above 0.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Gates(nn.Module):
         forget: bool = True,
         max_step: float = 2.0,
         start: abc.Sequence[float] = (1e-7, 0.5, 0.03),
+        step_floor: float = 0.0,
         layers: int = 1,
     ) -> None:
         super().__init__()
@@ -61,7 +64,11 @@ class Gates(nn.Module):
                 f"start={list(start)}: set three shares between 0 and 1, neither of which they may "
                 f"be once rounded to {dtype}"
             )
+        if not 0 <= step_floor < 1:
+            raise ValueError(f"step_floor={step_floor}: set a share from 0 to below 1")
+        self.step_floor = step_floor
         shares = torch.tensor(list(start), dtype=dtype)
+        shares[2] = step_floor + (1 - step_floor) * shares[2]
         with torch.no_grad():
             self.linear.bias.copy_(shares.logit().repeat_interleave(heads * layers))
 
@@ -75,6 +82,7 @@ class Gates(nn.Module):
             alpha, eta, theta = alpha[..., 0], eta[..., 0], theta[..., 0]
         eta = eta if self.has_momentum else torch.zeros_like(eta)
         alpha = alpha if self.has_forget else torch.zeros_like(alpha)
+        theta = torch.relu(theta - self.step_floor) / (1 - self.step_floor)
         return alpha, eta, self.max_step * (1 - eta) * theta
 
 
