@@ -29,7 +29,8 @@ class Gates(nn.Module):
         start: what (`alpha`, `eta`, share of the largest `theta`) are for a token of zeros, before
             training.
         step_floor: what is taken off the sigmoid of `theta`, the rest stretched to [0, 1) again:
-            below it a token writes nothing at all, where a sigmoid alone leaves a little.
+            below it a token writes nothing and has nothing forgotten, where sigmoids alone leave
+            a little of both.
         layers: gates a token and head; more than 1 gives each layer of the memory its own.
 
     Raises:
@@ -83,6 +84,8 @@ class Gates(nn.Module):
         eta = eta if self.has_momentum else torch.zeros_like(eta)
         alpha = alpha if self.has_forget else torch.zeros_like(alpha)
         theta = torch.relu(theta - self.step_floor) / (1 - self.step_floor)
+        if self.step_floor:
+            alpha = torch.where(theta > 0, alpha, 0.0)
         return alpha, eta, self.max_step * (1 - eta) * theta
 
 
