@@ -53,14 +53,23 @@ class Comparison:
         return [cell for cell, own in places.items() if not own & measured]
 
     def fullest(self) -> list[Block]:
-        """The blocks with scores; of several budgets alone the one with the most."""
+        """The blocks with scores; of several budgets alone that of today's recipe, or with most."""
         most: dict[tuple[str, ...], Block] = {}
         for block in (self.paper, *self.reduced):
             place = (block.scale, block.machine, block.protocol, block.precision)
             before = most.setdefault(place, block)
-            if len(block.scores) > len(before.scores):
+            if self._weight(block) > self._weight(before):
                 most[place] = block
         return [block for block in most.values() if block.scores]
+
+    @staticmethod
+    def _weight(block: Block) -> tuple[int, int]:
+        """How many scores are of the recipe that conf/ has now, and how many there are."""
+        current = (
+            all(_is_current(cell, record) for seed in score.runs for record in seed)
+            for cell, score in block.scores.items()
+        )
+        return sum(current), len(block.scores)
 
     def apart(self) -> int:
         """How many scores were measured at a reduced scale, whatever rows would share them."""

@@ -151,6 +151,15 @@ def test_a_picture_has_the_budget_with_the_most_scores() -> None:
     assert drawn == {"Titans (MAC)": 90, "Titans (LMM)": 60}
 
 
+def test_a_picture_has_rather_the_recipe_of_today() -> None:
+    counts = {"tokens": 1000, "steps": 1200, f"prompts/{KEY}": 24}
+    lmm = {"choices": {"model": "lmm", "task": "niah", "scale": "tiny"}}
+    older = [niah(90, counts=counts), niah(60, counts=counts, **lmm)]
+    today = niah(70, counts=counts | {"tokens": 9000, "steps": 1800})
+    (panel, *_) = panels(table2(*older, today))
+    assert [it.mean for scores in panel.ours for it in scores.values()] == [70]
+
+
 def test_a_score_that_is_not_finite_is_measured_and_shown_as_such() -> None:
     comparison = table2(niah(None), niah(90.0, seed=1))
     assert "nan ± nan (2 x 24)" in grids(comparison)[1].lines[0]
