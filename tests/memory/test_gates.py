@@ -36,14 +36,13 @@ def test_gates_start_where_a_logit_is_finite(start: tuple[float, ...]) -> None:
 
 def test_below_the_floor_nothing_is_written_or_forgotten() -> None:
     torch.manual_seed(0)
-    plain, floored = (Gates(8, 2, CHUNK, step_floor=floor) for floor in (0.0, 0.2))
-    x = torch.randn(4, 50, 8)
-    floored.linear.weight.data.copy_(3 * plain.linear.weight)
-    alpha, eta, theta = floored(x)
+    gates, x = Gates(8, 2, CHUNK, step_floor=0.2), torch.randn(4, 50, 8)
+    gates.linear.weight.data.mul_(3)
+    alpha, eta, theta = gates(x)
     assert alpha[theta == 0].eq(0).all()
     assert alpha[theta > 0].gt(0).all()
-    share = theta / (floored.max_step * (1 - eta))
-    sigmoid = floored.linear(x).sigmoid()[..., 4:].movedim(1, -1)
+    share = theta / (gates.max_step * (1 - eta))
+    sigmoid = gates.linear(x).sigmoid()[..., 4:].movedim(1, -1)
     assert share[sigmoid < 0.2].eq(0).all()
     torch.testing.assert_close(share[sigmoid > 0.2], (sigmoid[sigmoid > 0.2] - 0.2) / 0.8)
     assert 0.1 < (share == 0).float().mean() < 0.9

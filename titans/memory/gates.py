@@ -83,8 +83,8 @@ class Gates(nn.Module):
             alpha, eta, theta = alpha[..., 0], eta[..., 0], theta[..., 0]
         eta = eta if self.has_momentum else torch.zeros_like(eta)
         alpha = alpha if self.has_forget else torch.zeros_like(alpha)
-        theta = torch.relu(theta - self.step_floor) / (1 - self.step_floor)
         if self.step_floor:
+            theta = torch.relu(theta - self.step_floor) / (1 - self.step_floor)
             alpha = torch.where(theta > 0, alpha, 0.0)
         return alpha, eta, self.max_step * (1 - eta) * theta
 
