@@ -12,29 +12,62 @@ from transformers import PreTrainedTokenizerFast
 from data.haystack import REMEDY
 from data.words import KINDS
 
-# The generator grows a haystack in hundreds of steps and tokenises all of it at each. Below this
-# many tokens that is cheap; above, only sizes within 1% of the limit need an exact count.
+# The generator grows a haystack in thousands of steps; at each it writes and tokenises all of it.
+# Below this many tokens that is cheap; above, only sizes near the limit need an exact count.
 EXACT_BELOW = 32_768
-NEAR = 0.99
+# How near: a share of the limit, as prose has more tokens in one place than in another; and tokens
+# where one sentence is repeated, some three of the generator's steps.
+NEAR = 0.01
+NEAR_REPEATED = 2_048
+
+
+class Unwritten:
+    """A text of which nothing but the size is known."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __add__(self, text: str) -> "Unwritten":
+        return Unwritten(self.size + len(text))
 
 
 class TokenCount:
-    """Stands in for the tokenizer while prompts are sized: exact near `limit` tokens."""
+    """Stands in for the tokenizer while prompts are sized: exact `near` tokens from `limit`."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, limit: int) -> None:
-        self.tokenizer, self.limit = tokenizer, limit
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, limit: int, near: float) -> None:
+        self.tokenizer, self.limit, self.near = tokenizer, limit, near
         self.rate, self.measured = 0.0, 0
 
-    def __call__(self, text: str) -> SimpleNamespace:
+    def guesses(self, size: int) -> bool:
+        """Whether a text of `size` characters is too far from the limit to be tokenised."""
+        far = self.limit > EXACT_BELOW and self.rate * size < self.limit - self.near
+        return far and size < 2 * self.measured
+
+    def __call__(self, text: str | Unwritten) -> SimpleNamespace:
         """Return as many `input_ids` as the text has, or nearly so where that decides nothing."""
-        estimate = int(self.rate * len(text))
-        far = self.limit > EXACT_BELOW and estimate < NEAR * self.limit
-        if far and len(text) < 2 * self.measured:
-            return SimpleNamespace(input_ids=range(estimate))
+        if isinstance(text, Unwritten) or self.guesses(len(text)):
+            return SimpleNamespace(input_ids=range(int(self.rate * len(text))))
         # Without offsets, which nobody reads here, this takes half the time.
         ids = self.tokenizer.backend_tokenizer.encode_batch_fast([text])[0].ids
         self.rate, self.measured = len(ids) / len(text), len(text)
         return SimpleNamespace(input_ids=ids)
+
+
+class Repeater:
+    """Stands in for what writes a repeated sentence: far from the limit it only draws."""
+
+    def __init__(self, write: Callable[..., Any], count: TokenCount) -> None:
+        self.write, self.count = write, count
+
+    def __call__(self, copies: int, sentence: str, **choices: Any) -> Any:
+        """Return the text, or its size, with the answers and the key that is asked for."""
+        if not self.count.guesses(copies * (len(sentence) + len("\n"))):
+            return self.write(copies, sentence, **choices)
+        text, answers, key = self.write(copies, "", **choices)
+        return Unwritten(len(text) + copies * len(sentence)), answers, key
 
 
 class Sentences:
@@ -117,15 +150,24 @@ def generate(
     from lm_eval.tasks.ruler.niah_utils import TEMPLATE
 
     haystack, split = fill(needle, length, prose)
+    repeats = needle == "niah_single_1"
+    tokens = TokenCount(tokenizer, length, NEAR_REPEATED if repeats else NEAR * length)
+    write = generator.generate_input_output
     with ExitStack() as stack:
-        quiet = {"tqdm": lambda samples, **_: samples, "cached_sent_tokenize": split}
-        stack.enter_context(replaced(generator, **quiet))
+        stack.enter_context(
+            replaced(
+                generator,
+                tqdm=lambda samples, **_: samples,
+                cached_sent_tokenize=split,
+                generate_input_output=Repeater(write, tokens) if repeats else write,
+            )
+        )
         stack.enter_context(seeded(seed))
         samples: list[dict[str, Any]] = generator.generate_samples(
             haystack,
-            TOKENIZER=TokenCount(tokenizer, length),
+            TOKENIZER=tokens,
             max_seq_length=length,
-            type_haystack="repeat" if needle == "niah_single_1" else "essay",
+            type_haystack="repeat" if repeats else "essay",
             type_needle_k="words",
             type_needle_v=f"{KINDS[needle]}s",
             template=TEMPLATE,

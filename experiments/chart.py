@@ -8,7 +8,7 @@ from typing import NamedTuple
 from experiments.block import Score
 from experiments.cell import Cell
 from experiments.compare import Comparison
-from experiments.plot import Panel, axis, lines, names, panels, short
+from experiments.plot import Panel, axis, labels, lines, names, panels, short
 from experiments.table import Table
 
 WIDTH, HEIGHT = 420, 240
@@ -112,15 +112,13 @@ def _chart(table: Table, panel: Panel, legend: Sequence[str], lengths: Sequence[
         Line(legend.index(name), ours, [point(name, *p) for p in points if isfinite(p[1])])
         for ours, name, points in found
     ]
-    x_ticks: Ticks = []
-    for length in lengths:
-        if not x_ticks or x(length) - x_ticks[-1][0] >= APART:
-            x_ticks.append((x(length), short(length)))
+    octaves = APART / (RIGHT - LEFT - 20) * log2(lengths[-1] / lengths[0])
+    written = zip(map(x, lengths), labels(lengths, octaves), strict=True)
     # The paper's lines lie under ours.
     return Chart(
         panel.title,
         sorted(drawn, key=lambda line: line.ours),
-        x_ticks,
+        [(place, label) for place, label in written if label],
         [(y(tick), f"{tick:g}") for tick in _ticks(low, high)],
     )
 

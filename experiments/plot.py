@@ -1,8 +1,9 @@
 """A table as a picture: ours at each scale against a column, the paper's dashed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
+from math import log2
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,9 @@ COLORS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#999999", "#000000"),
     *("#882255", "#44aa99"),
 )
+
+# The share of a panel's width that the labels of two lengths need so as not to touch.
+APART = 0.11
 
 Lines = Mapping[str, list[tuple[float, float, float]]]
 
@@ -133,7 +137,7 @@ def _draw_panel(axes: "Axes", table: Table, panel: Panel, colors: Mapping[str, s
     cells = (*table.cells, *(cell for scores in panel.ours for cell in scores))
     ticks = sorted({float(cell.labels[table.columns[0]]) for cell in cells})
     axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks, [short(tick) for tick in ticks])
+    axes.set_xticks(ticks, labels(ticks, APART * log2(ticks[-1] / ticks[0])))
     axes.set_title(panel.title, fontsize=8 if table.apart else "medium")
     axes.set_xlabel(f"{table.columns[0]} in tokens")
     if table.unit == "%":
@@ -149,6 +153,17 @@ def short(length: float) -> str:
         if length >= size and length % size == 0:
             return f"{length / size:g}{letter}"
     return f"{length:g}"
+
+
+def labels(lengths: Sequence[float], apart: float) -> list[str]:
+    """What is written below ascending lengths; nothing less than `apart` octaves from the last."""
+    found: list[str] = []
+    last = 0.0
+    for length in lengths:
+        touches = last and log2(length / last) < apart
+        found.append("" if touches else short(length))
+        last = last if touches else length
+    return found
 
 
 def lines(table: Table, scores: Mapping[Cell, Score]) -> Lines:
@@ -183,7 +198,8 @@ def _key(comparison: Comparison) -> list[str]:
     blocks = comparison.fullest()
     scales = ", ".join(dict.fromkeys(block.scale or "that of the paper" for block in blocks))
     apart = ", at another scale" if any(block.scale for block in blocks) else ""
-    spread = f"mean ± sample standard deviation of {_seeds(blocks)}"
+    seeds = _seeds(blocks)
+    spread = seeds if seeds == "1 seed" else f"mean ± sample standard deviation of {seeds}"
     return [f"solid: ours, scale {scales}, {spread}; dashed: the paper{apart}"]
 
 

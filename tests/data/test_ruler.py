@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from data import ruler, words
-from data.generator import Sentences, TokenCount, import_generator
+from data import generator, ruler, words
+from data.generator import Sentences, TokenCount, generate, import_generator
 from data.ruler import Prompt, evaluation_prompts, score
 from data.tokenizer import FOLDER, load_tokenizer
 
@@ -99,12 +99,19 @@ def test_sentences_of_a_beginning() -> None:
 
 def test_count_is_exact_near_the_limit() -> None:
     sentence = "The grass is green. "
-    count = TokenCount(TOKENIZER, 50_000)
+    count = TokenCount(TOKENIZER, 50_000, near=500)
     for copies in range(500, 11_000, 500):
         exact = len(TOKENIZER(sentence * copies).input_ids)
         counted = len(count(sentence * copies).input_ids)
         assert counted == pytest.approx(exact, rel=0.01)
         assert exact < 0.99 * 50_000 or counted == exact
+
+
+@pytest.mark.slow
+def test_what_is_not_written_changes_no_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = generate("niah_single_1", 60_000, 2, TOKENIZER, "", 0)
+    monkeypatch.setattr(generator, "EXACT_BELOW", 60_000)
+    assert generate("niah_single_1", 60_000, 2, TOKENIZER, "", 0) == quick
 
 
 @pytest.mark.slow

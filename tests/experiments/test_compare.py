@@ -6,28 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.compare import Comparison, compare
+from experiments.compare import compare
 from experiments.page import about, grids, left_out
-from experiments.plot import panels
 from experiments.precision import precision
 from experiments.record import Record
 from experiments.report import CLOSE, OPEN, markdown, write_report
 from experiments.table import HERE, TableError, load, names
-
-KEY = "niah_single_1/2048"
-
-
-def niah(score: float | None, *extra: str, seed: int = 0, **fields: object) -> Record:
-    """A record of MAC on the needle task."""
-    content: dict[str, object] = {
-        "choices": {"model": "mac", "task": "niah", "scale": "tiny"},
-        "overrides": ["model=mac", "task=niah", "scale=tiny", f"seed={seed}", *extra],
-        "seed": seed,
-        "scores": {KEY: score},
-        "counts": {"tokens": 1000, f"prompts/{KEY}": 24},
-        "started": "2026-01-01T00:00:00+00:00",
-    }
-    return Record(**(content | fields))  # type: ignore[arg-type]
+from tests.experiments.needle_records import niah, table2
 
 
 def language(scale: str, seed: int = 0, ppl: float = 30.0) -> Record:
@@ -38,10 +23,6 @@ def language(scale: str, seed: int = 0, ppl: float = 30.0) -> Record:
         scores={"wikitext/ppl": ppl, "lambada/ppl": ppl + 2},
         started="2026-01-01T00:00:00+00:00",
     )
-
-
-def table2(*records: Record) -> Comparison:
-    return compare(load(HERE / "table2_niah"), records)
 
 
 @pytest.mark.parametrize(
@@ -140,24 +121,6 @@ def test_at_the_papers_scale_the_other_precision_stands_apart() -> None:
     assert comparison.paper.scores[ppl].values == (25.0, 27.0, 29.0)
     assert block.scores[ppl].values == (31.0, 33.0)
     assert about(block) == "At the paper's scale: 400m, 3,000-4,000 tokens, bf16-mixed"
-
-
-def test_a_picture_has_the_budget_with_the_most_scores() -> None:
-    more = {"tokens": 9000, f"prompts/{KEY}": 24}
-    small, large = niah(90), niah(70, seed=1, counts=more)
-    other = niah(60, choices={"model": "lmm", "task": "niah", "scale": "tiny"})
-    (panel, *_) = panels(table2(large, small, other))
-    drawn = {cell.labels["model"]: it.mean for scores in panel.ours for cell, it in scores.items()}
-    assert drawn == {"Titans (MAC)": 90, "Titans (LMM)": 60}
-
-
-def test_a_picture_has_rather_the_recipe_of_today() -> None:
-    counts = {"tokens": 1000, "steps": 1200, f"prompts/{KEY}": 24}
-    lmm = {"choices": {"model": "lmm", "task": "niah", "scale": "tiny"}}
-    older = [niah(90, counts=counts), niah(60, counts=counts, **lmm)]
-    today = niah(70, counts=counts | {"tokens": 9000, "steps": 1800})
-    (panel, *_) = panels(table2(*older, today))
-    assert [it.mean for scores in panel.ours for it in scores.values()] == [70]
 
 
 def test_a_score_that_is_not_finite_is_measured_and_shown_as_such() -> None:
