@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.compare import compare
+from experiments.compare import Comparison, compare
 from experiments.page import about, grids, left_out
 from experiments.precision import precision
 from experiments.record import Record
