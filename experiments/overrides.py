@@ -9,6 +9,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 # What a scale says of the optimizer, and a task or an optimizer may say itself.
 OF_OPTIMIZER = ("scale.lr", "scale.betas")
+# What a scale says of attention, and a task may say itself.
+OF_ATTENTION = ("scale.window", "scale.segment")
 # Of whose settings only what takes them knows whether it does without.
 GROUPS = ("model", "task", "scale", "optimizer", "logger", "backbone")
 
@@ -37,13 +39,18 @@ def check_types(settings: Iterable[str], config: DictConfig, defaults: DictConfi
 
 
 def check_used(settings: Iterable[str], config: DictConfig) -> None:
-    """Looks whether what a scale says of the optimizer reaches it, where it was typed.
+    """Looks whether what a scale says of optimizer and attention reaches them, where it was typed.
 
     Raises:
         ValueError: it does not, as the task or the optimizer has its own.
     """
     for setting in settings:
         key = setting.lstrip("+").partition("=")[0]
+        reach = f"task.windows.{config.scale.name}"
+        if key in OF_ATTENTION and (own := OmegaConf.select(config, reach)):
+            raise ValueError(
+                f"{key} changes nothing here: {reach} is {own}. Set {reach} in its place"
+            )
         if key not in OF_OPTIMIZER:
             continue
         other = config.copy()

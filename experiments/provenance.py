@@ -15,7 +15,9 @@ PACKAGES = (
 # What the trainer calls it, where that says little.
 _PRECISION = {"32-true": "float32"}
 # Each run leaves a record in the tree, and a report rewrites pages: neither changes a run.
-_HARMLESS = (":(exclude)experiments/records", ":(exclude)*.md")
+_HARMLESS = tuple(
+    f":(exclude){it}" for it in ("experiments/records", "experiments/searches", "*.md")
+)
 
 
 def commit(folder: Path | str = Path(__file__).parent) -> str:

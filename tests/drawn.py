@@ -36,6 +36,7 @@ TASKS = {
     "niah": [
         *("task.steps=3", "task.data.length=128", "task.data.tokens_per_batch=256"),
         *("task.data.least_prompts=1", "task.lengths=[512]", "task.needles.niah_single_2=0.0"),
+        "~task.windows",
         "task.prompts={niah_single_1: 1, niah_single_2: 0, niah_single_3: 0}",
     ],
     "babilong": [

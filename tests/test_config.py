@@ -92,7 +92,7 @@ def test_the_curriculum_of_needles_is_a_share_of_the_steps(
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["--help"], ["model", "mac", "scale.lr=0.002", "resume=true"]),
+        (["--help"], ["model", "mac", "optimizer.lr=0.002", "resume=true"]),
         (["--cfg", "job"], ["titans.mixers.MAC", "seed: 0", "lengths:"]),
         (["--cfg", "job", "model=lmm", "seed=5"], ["titans.mixers.LMM", "seed: 5"]),
     ],

@@ -24,7 +24,7 @@ BORDERS = [0, 1, CHUNK, WINDOW, SEGMENT - 1, SEGMENT, SEGMENT + 1, 2 * SEGMENT, 
 SMALL = (
     "scale=tiny scale.dim=16 scale.layers=2 scale.heads=2 scale.persistent=3 "
     f"scale.chunk_size={CHUNK} scale.segment={SEGMENT} scale.window={WINDOW} "
-    f"task.network.vocabulary={VOCABULARY}"
+    f"task.network.vocabulary={VOCABULARY} ~task.windows"
 ).split()
 
 Make = Callable[[], LanguageModel]

@@ -88,11 +88,11 @@ def test_goes_on_where_it_was_interrupted(trained: Run, tmp_path: Path) -> None:
 )
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_is_said_and_recorded(tmp_path: Path) -> None:
-    done = run(tmp_path, "model=lmm", "scale.lr=1e9")
+    done = run(tmp_path, "model=lmm", "optimizer.lr=1e9")
     assert done.record.status == FAILED
     assert "the loss is" in done.record.error
     path = tmp_path / "run" / "diverged.pt"
-    assert_refused(done, "the loss is", "scale.lr", f"the batch is in {path}")
+    assert_refused(done, "the loss is", "optimizer.lr", f"the batch is in {path}")
     kept = torch.load(path, weights_only=True)
     assert f"at step {kept['step']}:" in done.record.error
     assert kept["batch"].keys() == {"tokens", "targets", "asked"}
@@ -102,9 +102,9 @@ def test_a_loss_that_is_no_number_is_said_and_recorded(tmp_path: Path) -> None:
 def test_what_a_diverged_run_is_advised_to_set_exists(
     tmp_path: Path, compose: Callable[..., DictConfig]
 ) -> None:
-    done = run(tmp_path, "model=lmm", "scale.lr=1e9")
+    done = run(tmp_path, "model=lmm", "optimizer.lr=1e9")
     settings = re.findall(r"\(([a-z_]+(?:\.[a-z_]+)+)\)", done.record.error)
-    assert "scale.lr" in settings
+    assert "optimizer.lr" in settings
     config = compose("model=lmm")
     assert all(OmegaConf.select(config, setting) is not None for setting in settings), settings
 

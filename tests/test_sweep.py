@@ -139,7 +139,7 @@ def test_slurm_is_refused_where_it_would_fail(
 
 def test_a_search_of_needles_is_judged_by_prompts_that_were_not_trained_on(tmp_path: Path) -> None:
     trials = ["search=true", "model=lmm", "task.steps=2", "task.data.length=128"]
-    done = sweep(tmp_path, *trials, "scale.lr=1e-3,2e-3")
+    done = sweep(tmp_path, *trials, "optimizer.lr=1e-3,2e-3")
     assert done.returncode == 0, done.stdout + done.stderr
     records = [Record.read(path) for path in tmp_path.glob("records/*.json")]
     assert [list(record.scores) for record in records] == [["validation/error"]] * 2

@@ -81,7 +81,9 @@ def test_added_and_removed_keys_have_no_default_to_differ_from() -> None:
     [
         ("task=genomics scale.lr=0.5", "optimizer.lr is 0.002, .* Set optimizer.lr"),
         ("task=timeseries scale.lr=0.5", "optimizer.lr is 0.001, .* Set optimizer.lr"),
-        ("task=niah scale.lr=0.5 optimizer.lr=0.1", "optimizer.lr is 0.1, .* Set optimizer.lr"),
+        ("task=lm scale.lr=0.5 optimizer.lr=0.1", "optimizer.lr is 0.1, .* Set optimizer.lr"),
+        ("task=niah model=lmm scale.lr=0.5", "optimizer.lr is 0.002, .* Set optimizer.lr"),
+        ("task=niah scale.window=16", "task.windows.tiny is 32.* Set task.windows.tiny"),
         ("task=timeseries scale.betas=[0.9,0.95]", r"nothing here\. Set \+optimizer.betas"),
         ("task=niah optimizer=adam scale.betas=[0.9,0.95]", r"Set \+optimizer.betas"),
     ],
@@ -96,9 +98,9 @@ def test_what_the_optimizer_does_not_take_from_the_scale_is_refused(
 @pytest.mark.parametrize(
     "command",
     [
-        "task=niah scale.lr=0.5 scale.betas=[0.9,0.95]",
-        "task=niah scale.lr=0.004",
-        "task=niah optimizer=adam scale.lr=0.5",
+        "task=niah scale=small scale.lr=0.5 scale.betas=[0.9,0.95]",
+        "task=niah model=mamba2 scale.lr=0.004",
+        "task=lm optimizer=adam scale.lr=0.5",
         "task=genomics scale.betas=[0.9,0.95]",
         "task=timeseries optimizer.lr=0.1 +optimizer.betas=[0.9,0.95]",
         "experiment=language scale.lr=0.5",

@@ -34,7 +34,9 @@ class NextToken(Task):
 
     network: LanguageModel
     shards = True
-    mend = "lower the learning rate (scale.lr) or the memory's step (model.memory.gates.max_step)"
+    mend = (
+        "lower the learning rate (optimizer.lr) or the memory's step (model.memory.gates.max_step)"
+    )
 
     def __init__(
         self,
