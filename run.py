@@ -20,15 +20,16 @@ from experiments.arguments import check_arguments
 from experiments.beside import listed, number, show
 from experiments.checks import Halted, check, last, named, told
 from experiments.folder import alone
-from experiments.planned import identity, known, planned
+from experiments.planned import differing, identity, known, planned, training
 from experiments.provenance import commit, machine, versions
-from experiments.record import FAILED, FINISHED, NOTE, Record, unfinished
+from experiments.record import FAILED, FINISHED, NOTE, Record, noted, unfinished
 from experiments.sweep import note_failure, sweeping
 
 log = logging.getLogger("titans")
 VALIDATION = "validation/error"
 # Of a task, what is made.
 PARTS = ("network", "objective", "data", "evaluations", "validation")
+UNFINISHED = "the checkpoint is of step {}, before its training ended: no table shows its scores"
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="run")
@@ -88,7 +89,9 @@ def make_task(config: DictConfig) -> Any:
         network=make(config.task.network),
         optimizer=make(config.optimizer),
         # As text: what looks like a configuration would be instantiated.
-        run=identity(config) | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
+        run=identity(config)
+        | training(config)
+        | {"network": OmegaConf.to_yaml(config.task.network, resolve=True)},
     )
     # Made again when the training begins: what it refuses is said before.
     task.make_optimizer(decayed_apart(task.network))
@@ -133,7 +136,13 @@ def build(config: DictConfig) -> tuple[Any, Any, Any, Any]:
             # As Lightning names it in a checkpoint.
             data.load_state_dict(checkpoint.get(type(data).__qualname__, {}))
         elif config.resume:
-            task.on_load_checkpoint(tasks.load_checkpoint(last(config)))
+            checkpoint = tasks.load_checkpoint(last(config))
+            task.on_load_checkpoint(checkpoint)
+            if otherwise := differing(config, checkpoint["run"]):
+                raise Halted(
+                    f"{last(config)} was trained {otherwise}: set it as it was, or leave out "
+                    "resume=true, which begins anew."
+                )
         training = None if config.evaluate_only else data
         if training is not None:
             training.setup()
@@ -197,7 +206,6 @@ def plan(config: DictConfig) -> None:
 
 def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any) -> Record:
     """Trains or loads, scores, and writes the record as scores come in."""
-    from titans.evals.measure import high_water
     from titans.tasks import address, device, leads
 
     began = time.monotonic() - task.seconds_before
@@ -214,6 +222,10 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
     )
     # A run that is resumed goes on with the record it left: one run has one record.
     path = unfinished(Path(config.output_dir)) if config.resume else None
+    before = noted(Path(config.output_dir)) if path else None
+    if before and before.trained == record.trained:
+        # Scored when it ended: the training is over, and each score is made again or stays.
+        record = replace(record, scores=before.scores, counts=before.counts)
     try:
         record = train(config, record, task, data, trainer)
         task.to(trainer.strategy.root_device)
@@ -229,18 +241,16 @@ def run(config: DictConfig, task: Any, data: Any, evaluations: Any, trainer: Any
                     )
                     path = keep(record, config, path)
                     log.info("%s  %s  (%s)", name, number(value), listed(counts))
-        record = replace(record, status=FINISHED, error="")
+        early = config.evaluate_only and not task.ended
+        error = UNFINISHED.format(task.steps_taken) if early else ""
+        record = replace(record, status=FAILED if early else FINISHED, error=error)
+        if early:
+            log.warning("%s", error)
     except BaseException as error:
         record = replace(record, error=f"{type(error).__name__}: {error}"[:500])
         raise
     finally:
-        # What measures memory restarts the high-water mark: only a training has one.
-        peak = {} if data is None else {"peak_memory_mb": round(high_water(), 1)}
-        record = replace(
-            record,
-            counts=record.counts | peak,
-            seconds=round(time.monotonic() - began, 1),
-        )
+        record = replace(record, seconds=round(time.monotonic() - began, 1))
         # First, as a dashboard may be long in answering.
         path = keep(record, config, path)
         report(record, config, task, trainer)
@@ -257,17 +267,21 @@ def keep(record: Record, config: DictConfig, path: Path | None) -> Path:
 
 def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any) -> Record:
     """Trains, or loads what `evaluate_only` names; returns the record of what there is now."""
+    from titans.evals.measure import high_water
+
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     for logger in trainer.loggers:
         # The options by name, too: dashboards group by them.
         logger.log_hyperparams(resolved | {"choices": identity(config)["choices"]})
-    parameters = sum(p.numel() for p in task.network.parameters())
+    counts = {"parameters": sum(p.numel() for p in task.network.parameters())}
     if data is None:
-        return replace(record, counts={"parameters": parameters})
+        return replace(record, counts=counts)
     if config.evaluate_only:
         overrides = [*task.restored["overrides"], *record.overrides]
-        # What it was trained with is the affair of the command that did.
-        record = replace(record, seed=task.restored["seed"], overrides=overrides, configuration={})
+        configuration = task.restored.get("configuration", {})
+        record = replace(
+            record, seed=task.restored["seed"], overrides=overrides, configuration=configuration
+        )
     else:
         resumed = last(config) if config.resume else None
         with blaming_settings(lambda: trainer.global_step > 0):
@@ -278,10 +292,13 @@ def train(config: DictConfig, record: Record, task: Any, data: Any, trainer: Any
             again = "the same command" + ("" if sweeping() else " with resume=true")
             raise KeyboardInterrupt(f"Stopped at step {trainer.global_step}; {again} goes on.")
         log.info("checkpoint: %s", os.path.relpath(last(config)))
+        counts["peak_memory_mb"] = round(high_water(), 1)
     # What has none has an evaluation for it.
     error = getattr(task, "best_error", None) if config.search else None
     found = {} if error is None else {VALIDATION: float(error)}
-    return replace(record, scores=found, counts={"parameters": parameters, **task.counts})
+    return replace(
+        record, scores=record.scores | found, counts=record.counts | counts | task.counts
+    )
 
 
 def report(record: Record, config: DictConfig, task: Any, trainer: Any) -> None:

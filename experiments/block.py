@@ -13,6 +13,7 @@ from experiments.precision import precision
 from experiments.provenance import machine_name
 from experiments.record import Record
 from experiments.table import Table
+from experiments.trained import latest_training
 
 # Prompts have lengths drawn by the seed, so equal recipes differ a little in tokens.
 SAME_BUDGET = 1.05
@@ -133,8 +134,10 @@ def fill(
         by_selection[selection(record, keys)].append(record)
     scores: dict[Cell, Score] = {}
     used: dict[str, Record] = {}
+    apart = sorted(table.average_over)
+    alike = {asked: latest_training(runs, apart) for asked, runs in by_selection.items()}
     for cell in table.measurable:
-        runs = [r for r in by_selection[asked_by(cell, keys)] if set(cell.scores) <= set(r.scores)]
+        runs = [r for r in alike.get(asked_by(cell, keys), ()) if set(cell.scores) <= set(r.scores)]
         if exact:
             runs = [r for r in runs if r.choices["scale"] == cell.run.get("scale")]
         whole = _whole(table, cell, sorted(runs, key=partial(_prompts, cell)))

@@ -28,15 +28,41 @@ def identity(config: DictConfig) -> dict[str, Any]:
     }
 
 
+def training(config: DictConfig) -> dict[str, Any]:
+    """How a run trains: kept in its checkpoints, beside what it is."""
+    return {
+        "configuration": configured(tuple(typed(HydraConfig.get()))),
+        "precision": OmegaConf.select(config, "hardware.trainer.precision") or "",
+    }
+
+
 def planned(config: DictConfig) -> Record:
     """The record of a run that begins now."""
+    how = training(config)
     return Record(
         **identity(config),
         settings={k: v for k in selecting() if (v := OmegaConf.select(config, k)) is not None},
-        configuration=configured(tuple(typed(HydraConfig.get()))),
-        machine={"precision": OmegaConf.select(config, "hardware.trainer.precision") or ""},
+        configuration=how["configuration"],
+        machine={"precision": how["precision"]},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def differing(config: DictConfig, run: dict[str, Any]) -> str:
+    """In what a training would go on otherwise than its checkpoint began; empty for nothing.
+
+    Args:
+        config: of the training.
+        run: what the checkpoint says of its own; an older one does not say how it trained.
+    """
+    now = training(config)
+    if run.get("precision", now["precision"]) != now["precision"]:
+        return f"in {run['precision']}, and not in {now['precision']} (hardware.trainer.precision)"
+    theirs, ours = run.get("configuration", {}), now["configuration"]
+    parts = sorted(
+        part for part in theirs if part != "evaluations" and theirs[part] != ours.get(part)
+    )
+    return f"with other settings of {', '.join(parts)} than conf/ has now" if parts else ""
 
 
 def known(config: DictConfig, checkpoint: Path) -> Record | None:

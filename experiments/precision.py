@@ -15,8 +15,11 @@ NAMES = {"32-true": FULL, "32": FULL, "64": "64-true", "16": "16-mixed", "bf16":
 
 def precision(record: Record) -> str:
     """That of a run's training and scoring, e.g. `bf16-mixed`; empty where both were float32."""
-    scored = _name(record.machine.get("precision"))
-    trained = _of_checkpoint(record.overrides) or scored
+    now = _name(record.machine.get("precision"))
+    trained = _of_checkpoint(record.overrides) or now
+    # Evaluations take the weights as they are, and these stay in float32; speed is measured as set.
+    mixed = now.endswith("-mixed") and "steps" in record.counts
+    scored = FULL if mixed else now
     if trained != scored:
         return f"trained in {trained}, scored in {scored}"
     return "" if scored == FULL else scored

@@ -33,8 +33,8 @@ class Record:
         choices: Config group to option, e.g. `{"model": "mac", "task": "niah"}`.
         settings: Dotted override to value where it selects a cell of a table.
         overrides: The command line as typed.
-        configuration: Part of the run to the digest of its resolved settings, whatever was typed;
-            empty where a checkpoint of another command was scored, and in older records.
+        configuration: Part of the run to the digest of its resolved settings, whatever was typed,
+            and of a checkpoint that was scored those of its training; empty in older records.
         seed: The seed of the run.
         scores: `"<dataset>/<metric>"` to number; accuracies in percent.
         counts: Flat numbers: `parameters`, `tokens`, `steps`, `prompts/<score>`.
@@ -75,6 +75,11 @@ class Record:
         if self.status not in (FINISHED, FAILED):
             raise RecordError(f"status is {self.status!r}, not {FINISHED!r} or {FAILED!r}")
         _ = self.when
+
+    @property
+    def trained(self) -> dict[str, str]:
+        """Its configuration but for how it was scored; empty where nobody knows."""
+        return {part: it for part, it in self.configuration.items() if part != "evaluations"}
 
     @property
     def core_hours(self) -> float:

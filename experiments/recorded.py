@@ -96,11 +96,7 @@ def _outdated(record: Record) -> bool:
     if today is None:
         return True
     if record.configuration:
-        return _trained(today) != _trained(record.configuration)
+        return replace(record, configuration=today).trained != record.trained
     # Of an older record, its steps are all that tells.
     now, made = steps(tuple(record.overrides)), record.counts.get("steps")
     return None not in (now, made) and now != made
-
-
-def _trained(configuration: dict[str, str]) -> dict[str, str]:
-    return {part: digest for part, digest in configuration.items() if part != "evaluations"}

@@ -53,6 +53,26 @@ def test_a_truncated_checkpoint_is_refused(trained: Run, tmp_path: Path, how: st
     assert_refused(run(tmp_path, "model=mac", choice), str(path))
 
 
+@pytest.mark.fault("a checkpoint that was trained otherwise", "not gone on from; says in what")
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"configuration": {"data": "another"}}, "with other settings of data"),
+        ({"precision": "bf16-mixed"}, "in bf16-mixed, and not in 32-true"),
+    ],
+    ids=str,
+)
+def test_what_was_trained_otherwise_is_not_gone_on_from(
+    trained: Run, tmp_path: Path, how: dict[str, object], said: str
+) -> None:
+    checkpoint = torch.load(trained.checkpoint, weights_only=True)
+    checkpoint["run"] |= how
+    path = tmp_path / "run" / "last.ckpt"
+    path.parent.mkdir()
+    torch.save(checkpoint, path)
+    assert_refused(run(tmp_path, "model=mac", "seed=3", "resume=true"), str(path), said)
+
+
 @pytest.mark.fault("a foreign file as checkpoint", "refused by name")
 @pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"{}"], ids=str)

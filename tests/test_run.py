@@ -1,15 +1,17 @@
 """`python run.py` from end to end: records, interruption, resumption, divergence."""
 
 import re
+import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.record import FAILED, FINISHED
+from experiments.record import FAILED, FINISHED, NOTE
 from tests.needles import STEPS, Run, assert_refused, interrupted, run, weights
 
 
@@ -52,7 +54,7 @@ def test_scores_a_checkpoint_as_the_run_that_made_it(trained: Run, tmp_path: Pat
     assert done.record.status == FINISHED
     assert done.record.seed == 3
     assert "seed=3" in done.record.overrides
-    assert done.record.configuration == {}
+    assert done.record.configuration == trained.record.configuration
     assert done.record.scores == trained.record.scores
     for name in ("steps", "tokens", "parameters"):
         assert done.record.counts[name] == trained.record.counts[name]
@@ -70,6 +72,11 @@ def test_goes_on_where_it_was_interrupted(trained: Run, tmp_path: Path) -> None:
     step = torch.load(stopped.checkpoint, weights_only=True)["global_step"]
     assert 50 <= step < STEPS
     assert stopped.record.status == FAILED
+
+    early = run(tmp_path / "early", "model=mac", f"evaluate_only={stopped.checkpoint}")
+    assert early.code == 0, early.output + early.errors
+    assert (early.record.status, len(early.record.scores)) == (FAILED, 1)
+    assert f"step {step}, before its training ended" in early.record.error
 
     resumed = run(tmp_path, "model=mac", "seed=3", "resume=true")
     assert resumed.code == 0, resumed.output + resumed.errors
@@ -107,6 +114,19 @@ def test_what_a_diverged_run_is_advised_to_set_exists(
     assert "optimizer.lr" in settings
     config = compose("model=lmm")
     assert all(OmegaConf.select(config, setting) is not None for setting in settings), settings
+
+
+@pytest.mark.fault("Ctrl-C in an evaluation", "resumes, and keeps what was scored")
+def test_a_resumed_run_keeps_the_scores_it_had(trained: Run, tmp_path: Path) -> None:
+    shutil.copytree(trained.folder / "run", tmp_path / "run")
+    scores = trained.record.scores | {"niah_single_1/512": 50.0}
+    left = replace(trained.record, status=FAILED, error="Interrupted", scores=scores)
+    (tmp_path / "run" / NOTE).write_text(str(left.write(tmp_path / "records")))
+    done = run(tmp_path, "model=mac", "seed=3", "resume=true")
+    assert done.code == 0, done.output + done.errors
+    assert done.record.status == FINISHED
+    assert done.record.scores == scores
+    assert done.record.counts.keys() == trained.record.counts.keys()
 
 
 @pytest.mark.slow

@@ -110,6 +110,14 @@ def test_a_checkpoint_is_of_the_precision_it_was_trained_in() -> None:
     assert not precision(niah(90.0, *scored, machine={"precision": "32-true"}))
 
 
+def test_a_training_in_mixed_precision_is_scored_in_the_full() -> None:
+    mixed = niah(90, machine={"precision": "bf16-mixed"}, counts={"steps": 10})
+    assert precision(mixed) == "trained in bf16-mixed, scored in float32"
+    full = niah(90, "evaluate_only=last.ckpt", machine={"precision": "bf16-mixed"})
+    hardware = replace(full, overrides=["hardware=cpu", *full.overrides], counts={"steps": 10})
+    assert precision(hardware) == ""
+
+
 def test_at_the_papers_scale_the_other_precision_stands_apart() -> None:
     records = [language("400m", seed, 25.0 + 2 * seed) for seed in range(5)]
     for seed in (3, 4):

@@ -69,7 +69,7 @@ def _(module: Attention, length: int) -> float:
 @_own.register
 def _(module: MAC, length: int) -> float:
     read = 2.0 * sum(weight.numel() for weight in module.memory.initial)
-    keys = 2 * min(module.segment, length) + module.persistent.shape[3]
+    keys = 2 * min(module.segment, length) + module.persistent.shape[2]
     return read + 4.0 * module.attended.in_features * keys
 
 

@@ -39,6 +39,7 @@ class Task(LightningModule):
     Attributes:
         mend: what to set where the training diverges.
         shards: whether the network can be divided among processes.
+        ended: whether the training of the checkpoint that was loaded had come to its end.
         seconds_before: what the run had taken when it left the checkpoint that it goes on from.
     """
 
@@ -51,6 +52,7 @@ class Task(LightningModule):
         super().__init__()
         self.network, self.make_optimizer, self.run = network, optimizer, dict(run or {})
         self.tokens_seen = self.steps_taken = 0
+        self.ended = True
         self.seconds_before, self.began = 0.0, time.monotonic()
 
     @property
@@ -98,6 +100,7 @@ class Task(LightningModule):
         """Notes whose checkpoint it is."""
         checkpoint["run"], checkpoint["tokens_seen"] = self.run, self.tokens_seen
         checkpoint["seconds"] = self.seconds_before + time.monotonic() - self.began
+        checkpoint["ended"] = self.settled or self.global_step >= self.trainer.max_steps
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Takes the weights of a checkpoint, and notes in `restored` the run that made it."""
@@ -133,6 +136,8 @@ class Task(LightningModule):
         self.tokens_seen = int(checkpoint["tokens_seen"])
         self.steps_taken = int(checkpoint["global_step"])
         self.seconds_before = float(checkpoint.get("seconds", 0.0))
+        # Older checkpoints do not say.
+        self.ended = bool(checkpoint.get("ended", True))
 
 
 def words(run: dict[str, Any]) -> str:
