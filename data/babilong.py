@@ -6,7 +6,7 @@ from data.babi import KINDS
 from data.babi_source import Facts, load_facts
 from data.babilong_form import SETUPS, Form
 from data.babilong_tokenizer import FOLDER
-from data.background import Background, background_text
+from data.background import HELD_OUT, HELD_OUT_OF_LANGUAGE, Background, background_text
 from data.subword import Subwords, load_subwords
 from data.text import Text
 
@@ -75,7 +75,11 @@ class Babilong:
     def text(self) -> Text:
         """What the background is read from."""
         return background_text(
-            self.background_name, self.tokenizer, self.vocabulary, self.background_tokens
+            self.background_name,
+            self.tokenizer,
+            self.vocabulary,
+            self.background_tokens,
+            HELD_OUT_OF_LANGUAGE if self.setup == "few_shot" else HELD_OUT,
         )
 
     def background(self, part: str) -> Background:

@@ -17,6 +17,8 @@ PG19, PG19_SUBSET = "emozilla/pg19", "default"
 PG19_REVISION = "c021754c8e01c5b1cc83a1f549c1f97fbbb756b8"
 # Half of the documents are for training, the others for evaluation.
 HELD_OUT = 0.5
+# Of what a language model has read of the same text, where it is asked as it is: as `task=lm` does.
+HELD_OUT_OF_LANGUAGE = 0.05
 # Tokens that are looked through at a time.
 BLOCK = 1_000_000
 CLOSES = re.compile(r"[.!?][\"')]?$")
@@ -25,7 +27,9 @@ OPENS = re.compile(r"\s[\"'(]?[A-Z]|\s[\"'(]$")
 Tokens = NDArray[np.int64]
 
 
-def background_text(source: str, tokenizer: str, vocabulary: int, most_tokens: int) -> Text:
+def background_text(
+    source: str, tokenizer: str, vocabulary: int, most_tokens: int, held_out: float = HELD_OUT
+) -> Text:
     """Return the corpus of a background, in shards of tokens.
 
     Args:
@@ -34,6 +38,7 @@ def background_text(source: str, tokenizer: str, vocabulary: int, most_tokens: i
         tokenizer: what `load_subwords` takes.
         vocabulary: the most pieces that it may have.
         most_tokens: that are taken for training, and about as many for evaluation.
+        held_out: share of the documents that is for evaluation.
     """
     corpus, hub = source, {}
     if source == "pg19":
@@ -45,7 +50,7 @@ def background_text(source: str, tokenizer: str, vocabulary: int, most_tokens: i
         corpus,
         tokenizer=tokenizer,
         vocabulary=vocabulary,
-        held_out=HELD_OUT,
+        held_out=held_out,
         shard_tokens=BLOCK,
         most_tokens=most_tokens,
         **hub,

@@ -68,18 +68,27 @@ class LanguageData(LightningDataModule):
         """What a checkpoint keeps of it: how to read text as the model does, and how much of it."""
         text = self.text
         reads = {"tokenizer": text.tokenizer, "end": text.end, "length": self.length}
-        return reads | {"corpus": text.name, "shards": text.manifest.sha256}
+        of = {"corpus": text.name, "shards": text.manifest.sha256, "held_out": text.held_out}
+        return reads | of
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse to go on with other text.
+        """Refuse to go on with other text, and to score what was trained on.
 
         Raises:
-            ValueError: its documents, or the pieces that they are cut into, are others now.
+            ValueError: its documents, or the pieces that they are cut into, are others now; or of
+                the same text more is held out than the checkpoint had held out.
         """
+        text = self.text
         # What is only scored may read another text.
         if self.trainer is None:
+            held_out = state_dict.get("held_out", text.held_out)
+            if state_dict.get("corpus") == text.name and text.held_out > held_out:
+                raise ValueError(
+                    f"the checkpoint was trained on all but a share of {held_out} of this text: "
+                    f"more of it would be scored with task.held_out={text.held_out}, so give "
+                    f"task.held_out={held_out}"
+                )
             return
-        text = self.text
         own = {"tokenizer": text.tokenizer, "end": text.end, "shards": text.manifest.sha256}
         if other := [name for name, value in own.items() if state_dict.get(name, value) != value]:
             raise ValueError(

@@ -92,3 +92,20 @@ def test_a_training_does_not_go_on_with_another_text(
     one.load_state_dict(one.state_dict())
     with pytest.raises(ValueError, match=r"task.corpus=.* shards.*train anew"):
         other.load_state_dict(one.state_dict())
+
+
+def test_what_was_trained_on_is_not_scored_as_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TITANS_CACHE", str(tmp_path / "cache"))
+    trained = language(tmp_path / "one", 60)
+    kept = trained.state_dict()
+    for share, scored in ((0.1, True), (0.2, True), (0.3, False)):
+        text = Text(trained.text.corpus_name, vocabulary=300, held_out=share)
+        data = LanguageData(text, length=8, step_tokens=8, batch=1, steps=1)
+        if scored:
+            data.load_state_dict(kept)
+        else:
+            with pytest.raises(ValueError, match=r"give task\.held_out=0\.2"):
+                data.load_state_dict(kept)
+    data.load_state_dict(kept | {"corpus": "another"})

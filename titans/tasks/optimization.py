@@ -16,8 +16,8 @@ MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
 def decayed_apart(network: nn.Module) -> list[dict[str, Any]]:
     """Parameter groups: weight decay on matrices of linear maps and embeddings alone.
 
-    Norms, biases, gates, convolutions, persistent tokens and the memory's initial weights do not
-    decay.
+    Norms, biases, the memory's gates, convolutions, persistent tokens and the memory's initial
+    weights do not decay.
     """
     decayed = set()
     for module in network.modules():
