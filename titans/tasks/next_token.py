@@ -1,5 +1,7 @@
 """Next-token prediction, on all tokens or on those that have a target."""
 
+import math
+from contextlib import nullcontext
 from typing import Any
 
 import torch.nn.functional as F
@@ -8,8 +10,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from titans.memory import NeuralMemory
-from titans.models import LanguageModel
+from titans.models import Backbone, LanguageModel
 from titans.tasks.optimization import MakeOptimizer, cosine, decayed_apart
+from titans.tasks.price import written_by
 from titans.tasks.sharded import Sharded, shard
 from titans.tasks.task import Task
 from titans.tasks.trained import Reading, pieces, reading_in
@@ -26,10 +29,14 @@ class NextToken(Task):
         steps: optimiser steps of the whole run, which the learning rate follows.
         warmup: steps over which the learning rate rises.
         final_lr: learning rate at the end, as a share of the peak.
+        write_price: what is added to the loss (nats) for the mean step of the memories, as a share
+            of its bound. A memory that writes what nobody asks for drifts away, in texts longer
+            than any of the training; see FIDELITY.md, "Gates".
+        price_from: the step from which it is.
         run: what the run is; see `Task`.
 
     Raises:
-        ValueError: no step to take.
+        ValueError: no step to take, or the price is below 0.
     """
 
     network: LanguageModel
@@ -46,12 +53,17 @@ class NextToken(Task):
         steps: int,
         warmup: int,
         final_lr: float = 0.1,
+        write_price: float = 0.0,
+        price_from: int = 0,
         run: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(network, optimizer, run)
         if steps < 1:
             raise ValueError(f"{steps} steps train nothing: set task.steps to 1 or more")
+        if not 0 <= write_price < math.inf:
+            raise ValueError(f"write_price={write_price}: set 0 or more nats")
         self.steps, self.warmup, self.final_lr = steps, warmup, final_lr
+        self.write_price, self.price_from = write_price, price_from
         self.carried: Any = None
         self.reading: Reading | None = None
 
@@ -91,7 +103,9 @@ class NextToken(Task):
         """
         asked, segments = batch["targets"] != IGNORED, "continues" in batch
         past = self.carried if segments and batch["continues"] else None
-        logits, state = self.network.answers(batch["tokens"], asked, past)
+        priced = self.write_price > 0 and self.global_step >= self.price_from
+        with written_by(self.network) if priced else nullcontext() as written:
+            logits, state = self.network.answers(batch["tokens"], asked, past)
         # A step ends with its sequences: no checkpoint needs a state.
         self.carried = tree_map_only(Tensor, Tensor.detach, state) if segments else None
         targets = batch["targets"][asked]
@@ -104,7 +118,20 @@ class NextToken(Task):
         self.count(loss, batch["tokens"].numel())
         accuracy = (logits.argmax(-1) == targets).float().mean()
         self.show({"train/loss": loss.detach(), "train/accuracy": accuracy} | self._inside())
-        return loss
+        return loss + self.write_price * written.mean if written else loss
+
+    def on_fit_start(self) -> None:
+        """Refuses a price on what is computed again.
+
+        Raises:
+            ValueError: the first pass through a block that is leaves no graph to find the price of.
+        """
+        again = any(isinstance(m, Backbone) and m.recomputes for m in self.network.modules())
+        if self.write_price and again:
+            raise ValueError(
+                "writing has no price where blocks are computed again: set task.write_price=0, or "
+                "hardware.activation_checkpointing=false"
+            )
 
     def configure_model(self) -> None:
         """Shards the blocks and what is around them, where the strategy is to."""
