@@ -31,6 +31,13 @@ class Checkpoint(callbacks.Checkpoint):
         self.path, self.every, self.saved = Path(path), every, 0
         self.stopping = False
 
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Notes whether the training is over."""
+        settled = getattr(pl_module, "settled", False)
+        checkpoint["ended"] = settled or trainer.global_step >= trainer.max_steps
+
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:

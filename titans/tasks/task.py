@@ -100,7 +100,6 @@ class Task(LightningModule):
         """Notes whose checkpoint it is."""
         checkpoint["run"], checkpoint["tokens_seen"] = self.run, self.tokens_seen
         checkpoint["seconds"] = self.seconds_before + time.monotonic() - self.began
-        checkpoint["ended"] = self.settled or self.global_step >= self.trainer.max_steps
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Takes the weights of a checkpoint, and notes in `restored` the run that made it."""
