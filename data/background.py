@@ -28,7 +28,7 @@ Tokens = NDArray[np.int64]
 
 
 def background_text(
-    source: str, tokenizer: str, vocabulary: int, most_tokens: int, held_out: float = HELD_OUT
+    source: str, tokenizer: str, vocabulary: int, most_tokens: int, held_out: float
 ) -> Text:
     """Return the corpus of a background, in shards of tokens.
 
