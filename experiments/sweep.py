@@ -36,9 +36,9 @@ def divide(whole: float, part: float) -> int:
     return max(1, int(whole) // int(part))
 
 
-def share(fraction: float, whole: float) -> int:
-    """The nearest whole number to a part of another."""
-    return round(fraction * whole)
+def share(fraction: float, whole: Any) -> Any:
+    """The nearest whole number to a part of another; what is no number is for others to refuse."""
+    return round(fraction * whole) if isinstance(whole, int | float) else whole
 
 
 def either(*values: Any) -> Any:
