@@ -24,7 +24,7 @@ COLORS = (
 )
 
 # The share of a panel's width that the labels of two lengths need so as not to touch.
-APART = 0.11
+APART = 0.13
 
 Lines = Mapping[str, list[tuple[float, float, float]]]
 
