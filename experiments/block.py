@@ -15,8 +15,9 @@ from experiments.record import Record
 from experiments.table import Table
 from experiments.trained import latest_training
 
-# Prompts have lengths drawn by the seed, so equal recipes differ a little in tokens.
-SAME_BUDGET = 1.05
+# Prompts have lengths drawn by the seed from the stories of their task, so equal recipes differ a
+# little in tokens.
+SAME_BUDGET = 1.1
 
 Selection = tuple[str, ...]
 
@@ -99,19 +100,19 @@ def _budgets(table: Table, scale: str, records: Sequence[Record]) -> list[list[R
     if not table.by_tokens or scale in table.paper_scale:
         return [list(records)]
     # As many tokens in fewer steps are another recipe.
-    alike = _alike("tokens", records)
-    return [budget for same_tokens in alike for budget in _alike("steps", same_tokens)]
+    alike = _alike("tokens", records, SAME_BUDGET)
+    return [budget for same_tokens in alike for budget in _alike("steps", same_tokens, 1.0)]
 
 
-def _alike(count: str, records: Sequence[Record]) -> list[list[Record]]:
-    """Runs by one of their counts, those with less of it first."""
+def _alike(count: str, records: Sequence[Record], most: float) -> list[list[Record]]:
+    """Runs by one of their counts, which may be `most` times another's; those with less first."""
 
     def of(record: Record) -> float:
         return record.counts.get(count) or 0
 
     groups: list[list[Record]] = []
     for record in sorted(records, key=of):
-        if groups and of(record) <= SAME_BUDGET * of(groups[-1][0]):
+        if groups and of(record) <= most * of(groups[-1][0]):
             groups[-1].append(record)
         else:
             groups.append([record])
