@@ -22,7 +22,7 @@ class Combine(nn.Module):
         self.output = nn.Linear(dim, dim, bias=False)
 
     def forward(self, attention: Sequence, memory: Sequence) -> Sequence:
-        """`W_o ((norm(y) + 1) * silu(norm(m) + 1))`, all `[batch, time, dim]`."""
+        """`W_o ((norm(y) + a) * silu(norm(m) + b))`, all `[batch, time, dim]`."""
         # PyTorch's fast norm wants its input and its scale in one precision.
         attention, memory = (x.to(self.attention_offset.dtype) for x in (attention, memory))
         y = self.attention_norm(attention) + self.attention_offset

@@ -20,7 +20,7 @@ class GLA(Mixer):
     """Gated linear attention (arXiv:2312.06635, section 4).
 
     `S_t = diag(a_t) S_{t-1} + k_t v_t^T`, `y_t = S_t^T q_t`, with
-    `a_t = sigmoid(W_2 W_1 x_t + b)^(1 / temperature)`.
+    `a_t = sigmoid(W_2 W_1 x_t + b)^(1 / temperature)`, and `q` over the root of its width.
 
     Args:
         dim: width of input and output.

@@ -80,7 +80,7 @@ class HyenaState(NamedTuple):
 
 
 class Hyena(Mixer):
-    """`W_o (g * (h . (k * v)))`, where `.` is a long convolution (order 2).
+    """`W_o (g * (h . u + d u))` with `u = k * v`, where `.` is a long convolution (order 2).
 
     An implicit kernel has no recurrence: a stream keeps the inputs that the kernel still reaches.
 

@@ -21,7 +21,8 @@ class Retention(Mixer):
     """Multi-scale retention (arXiv:2307.08621, section 2).
 
     `S_t = gamma_h S_{t-1} + k_t v_t^T`, `y_t = S_t^T q_t` with queries and keys rotated by their
-    positions, head `h` (from 0) forgetting at `gamma_h = 1 - 2^(-5-h)`.
+    positions and keys over the root of their width, head `h` (from 0) forgetting at
+    `gamma_h = 1 - 2^(-5-h)`.
 
     Args:
         dim: width of input and output.

@@ -25,7 +25,7 @@ class Written:
 
     @property
     def mean(self) -> Tensor | float:
-        """Mean `theta` of all tokens, heads and layers, as a share of its bound; 0 without any."""
+        """Mean `theta` of all tokens, heads and layers, over its bound at `eta` = 0."""
         return self.total / max(1, self.count)
 
 

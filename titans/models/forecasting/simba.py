@@ -52,7 +52,7 @@ class Simba(nn.Module):
         mixers: what makes a mixer; the mapping's values are taken in turn, over and over.
         patch: steps of a patch; the first one is filled up in front.
         blocks: blocks of channels in EinFFT.
-        dropout: share dropped of each branch and before the head, in training.
+        dropout: share dropped of the embedding, each branch and before the head, in training.
 
     Raises:
         ValueError: no mixer or no layer; a patch longer than the window, or empty.
