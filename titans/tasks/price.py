@@ -25,7 +25,7 @@ class Written:
 
     @property
     def mean(self) -> Tensor | float:
-        """Mean `theta` of all tokens, heads and layers, over its bound at `eta` = 0."""
+        """Mean `theta` of all tokens, heads and layers over its bound at `eta` 0; 0 without any."""
         return self.total / max(1, self.count)
 
 
