@@ -7,6 +7,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from data.packing import Batch, PackedBatches
+from data.stages import Stages, check_stages
 from data.steps import accumulation, from_here_on, place_of
 from data.text import Text
 
@@ -23,13 +24,16 @@ class LanguageData(LightningDataModule):
         batch: sequences that one device goes through at once, at most.
         tbptt: tokens of the segments that gradients are computed in, one after the other, with the
             state carried on; None for whole sequences.
+        curriculum: stages before that: the length of a sequence, a divisor of `length`, and for how
+            many optimiser steps. A step has as many tokens in each, and so has what a device goes
+            through at once.
         steps: optimiser steps of the run.
         seed: with the step and the rank, decides a batch.
         workers: processes that prepare batches.
 
     Raises:
-        ValueError: a step is no whole number of sequences, a sequence none of segments, or none
-            fits at once.
+        ValueError: a step is no whole number of sequences, a sequence none of segments or of those
+            of a stage, none fits at once, or there are both segments and stages.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class LanguageData(LightningDataModule):
         batch: int,
         steps: int,
         tbptt: int | None = None,
+        curriculum: Stages = (),
         seed: int = 0,
         workers: int = 0,
     ) -> None:
@@ -56,9 +61,21 @@ class LanguageData(LightningDataModule):
             raise ValueError(
                 f"task.tbptt is {tbptt}, and should divide task.length, {length}, into segments"
             )
+        check_stages(curriculum, 1, length)
+        if unequal := [stage[0] for stage in curriculum if length % stage[0]]:
+            raise ValueError(
+                f"task.curriculum has a length of {unequal[0]}, which should divide task.length, "
+                f"{length}"
+            )
         self.segments = length // (tbptt or length)
+        if curriculum and self.segments > 1:
+            raise ValueError(
+                f"task.tbptt={tbptt} cuts sequences of one length: set task.curriculum=[], or "
+                "task.tbptt=null"
+            )
         self.text, self.length, self.sequences = text, length, step_tokens // length
         self.batch, self.steps, self.seed, self.workers = batch, steps, seed, workers
+        self.curriculum = curriculum
 
     def accumulation(self, ranks: int) -> int:
         """Return how many batches a step has on each of so many devices; see `data.steps`."""
@@ -114,6 +131,7 @@ class LanguageData(LightningDataModule):
             self.length,
             sequences=self.sequences,
             seed=self.seed,
+            curriculum=self.curriculum,
             segments=self.segments,
             **place_of(self.trainer) | place,
         )

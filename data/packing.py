@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from data.epochs import order
+from data.stages import Stages, length_at
 
 Tokens = NDArray[np.uint16]
 Batch = dict[str, Any]
@@ -65,13 +66,16 @@ class PackedBatches(Dataset[Batch]):
     A step takes the next `sequences` of an endless series: one order of all sequences of the
     stream after the other, each by its epoch. They are divided among the ranks and the batches
     that a step accumulates: neither changes which sequences a step has. Batches may be cut into
-    segments, each of them a batch behind the one before it.
+    segments, each of them a batch behind the one before it. A stage of shorter sequences has as
+    many more of them a step, in an order of its own.
 
     Args:
         stream: the training tokens.
         length: tokens of a sequence.
         sequences: of a step.
         seed: decides the order.
+        curriculum: stages before that: the length of a sequence, a divisor of `length`, and for how
+            many optimiser steps.
         rank: of this process, among `ranks`.
         ranks: processes.
         accumulate: batches of a step on each rank, each segment one.
@@ -88,6 +92,7 @@ class PackedBatches(Dataset[Batch]):
         *,
         sequences: int,
         seed: int,
+        curriculum: Stages = (),
         rank: int = 0,
         ranks: int = 1,
         accumulate: int = 1,
@@ -99,16 +104,14 @@ class PackedBatches(Dataset[Batch]):
                 f"a step of {sequences} sequences is not to be divided among {ranks} ranks and "
                 f"{self.whole} accumulated batches: set task.step_tokens to a multiple"
             )
-        # One token more is read than is trained on: the last target.
-        self.count = (len(stream) - 1) // length
-        if self.count < 1:
+        if len(stream) <= length:
             raise ValueError(
                 f"the training part has {len(stream)} tokens, too few for a sequence of {length}: "
                 "give more text (task.corpus), or set task.length"
             )
         self.stream, self.length, self.sequences, self.seed = stream, length, sequences, seed
         self.rank, self.ranks, self.accumulate = rank, ranks, accumulate
-        self.segments = segments
+        self.segments, self.curriculum = segments, curriculum
 
     def __getitem__(self, index: int) -> Batch:
         """Return `tokens` and `targets`, both [batch, time], of a segment.
@@ -117,15 +120,19 @@ class PackedBatches(Dataset[Batch]):
         """
         step, part = divmod(index, self.accumulate)
         part, segment = divmod(part, self.segments)
-        first = step * self.sequences + part * self.ranks + self.rank
-        share = range(first, (step + 1) * self.sequences, self.ranks * self.whole)
-        rows = np.stack([self._segment(number, segment) for number in share])
+        length = length_at(step, self.curriculum, self.length)
+        sequences = self.sequences * self.length // length
+        first = step * sequences + part * self.ranks + self.rank
+        share = range(first, (step + 1) * sequences, self.ranks * self.whole)
+        rows = np.stack([self._segment(number, length, segment) for number in share])
         tokens = torch.from_numpy(rows)
         batch = {"tokens": tokens[:, :-1], "targets": tokens[:, 1:]}
         return batch if self.segments == 1 else batch | {"continues": segment > 0}
 
-    def _segment(self, number: int, segment: int) -> NDArray[np.int64]:
-        epoch, place = divmod(number, self.count)
-        size = self.length // self.segments
-        start = int(order(self.count, self.seed, epoch)[place]) * self.length + segment * size
+    def _segment(self, number: int, length: int, segment: int) -> NDArray[np.int64]:
+        # One token more is read than is trained on: the last target.
+        count = (len(self.stream) - 1) // length
+        epoch, place = divmod(number, count)
+        size = length // self.segments
+        start = int(order(count, self.seed, epoch)[place]) * length + segment * size
         return self.stream.read(start, start + size + 1)

@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from data.language import LanguageData
 from data.packing import PackedBatches, Stream
+from data.stages import Stages
 
 LENGTH, SEQUENCES = 8, 12
 TOKENS = np.arange(1000, dtype=np.uint16)
@@ -16,15 +18,25 @@ STREAM = Stream([TOKENS[:300], TOKENS[300:301], TOKENS[301:]])
 COUNT = 999 // LENGTH
 
 
-def batches(**settings: int) -> PackedBatches:
+# Of a quarter of the length for five steps, then of half for three.
+CURRICULUM = ((2, 5), (4, 3))
+
+
+def batches(**settings: Any) -> PackedBatches:
     return PackedBatches(STREAM, LENGTH, **{"sequences": SEQUENCES, "seed": 3} | settings)
 
 
-def firsts(step: int, *, ranks: int = 1, accumulate: int = 1, seed: int = 3) -> list[int]:
+def language(**settings: Any) -> LanguageData:
+    return LanguageData(
+        None, **{"length": 8, "step_tokens": 512, "batch": 8, "steps": 1} | settings
+    )
+
+
+def firsts(step: int, *, ranks: int = 1, accumulate: int = 1, **settings: Any) -> list[int]:
     """The first tokens of all sequences of a step, in no order."""
     found: list[int] = []
     for rank in range(ranks):
-        it = batches(rank=rank, ranks=ranks, accumulate=accumulate, seed=seed)
+        it = batches(rank=rank, ranks=ranks, accumulate=accumulate, **settings)
         for part in range(accumulate):
             found += it[step * accumulate + part]["tokens"][:, 0].tolist()
     return sorted(found)
@@ -55,9 +67,51 @@ def test_an_epoch_has_every_sequence_once() -> None:
 
 
 @pytest.mark.parametrize(("ranks", "accumulate"), [(2, 1), (1, 3), (2, 3), (4, 1), (12, 1)])
-@pytest.mark.parametrize("step", [0, 9, 10, 57])
-def test_a_step_is_the_same_on_any_hardware(step: int, ranks: int, accumulate: int) -> None:
-    assert firsts(step, ranks=ranks, accumulate=accumulate) == firsts(step)
+@pytest.mark.parametrize("step", [0, 7, 9, 10, 57])
+@pytest.mark.parametrize("curriculum", [(), CURRICULUM])
+def test_a_step_is_the_same_on_any_hardware(
+    step: int, ranks: int, accumulate: int, curriculum: Stages
+) -> None:
+    found = firsts(step, ranks=ranks, accumulate=accumulate, curriculum=curriculum)
+    assert found == firsts(step, curriculum=curriculum)
+
+
+@pytest.mark.parametrize(("step", "length"), [(0, 2), (4, 2), (5, 4), (7, 4), (8, 8), (90, 8)])
+def test_a_stage_has_shorter_sequences_and_as_many_tokens(step: int, length: int) -> None:
+    batch = batches(curriculum=CURRICULUM)[step]
+    assert batch["tokens"].shape == (SEQUENCES * LENGTH // length, length)
+    assert torch.equal(batch["targets"], batch["tokens"] + 1)
+    # Behind the last stage nothing is otherwise than without a curriculum.
+    if length == LENGTH:
+        assert torch.equal(batch["tokens"], batches()[step]["tokens"])
+
+
+def test_a_stage_sees_each_of_its_sequences_once_an_epoch() -> None:
+    staged = batches(curriculum=((2, 100),))
+    per_epoch = 999 // 2
+    seen = [first for step in range(11) for first in staged[step]["tokens"][:, 0].tolist()]
+    assert sorted(seen[:per_epoch]) == list(range(0, 2 * per_epoch, 2))
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "message"),
+    [
+        ([[3, 10]], r"length of 3.*divide task\.length, 8"),
+        ([[16, 10]], r"lengths from 1 to task\.length=8"),
+        ([[0, 10]], r"lengths from 1 to task\.length=8"),
+        ([[4, -1]], r"\[length, steps\]"),
+        ([[4]], r"\[length, steps\]"),
+    ],
+)
+def test_a_curriculum_that_is_none_is_refused(curriculum: Stages, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        language(curriculum=curriculum)
+
+
+def test_segments_and_stages_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"task\.curriculum=\[\]"):
+        language(curriculum=[[4, 10]], tbptt=2)
+    language(curriculum=[[4, 10]], tbptt=8)
 
 
 def test_a_batch_is_a_function_of_its_number() -> None:
@@ -97,16 +151,16 @@ def test_what_cannot_be_divided_is_refused() -> None:
     ("batch", "ranks", "accumulate"), [(64, 1, 1), (16, 1, 4), (5, 1, 16), (1, 1, 64), (16, 4, 1)]
 )
 def test_a_step_accumulates_what_does_not_fit(batch: int, ranks: int, accumulate: int) -> None:
-    data = LanguageData(None, length=8, step_tokens=512, batch=batch, steps=1)  # type: ignore[arg-type]
+    data = language(batch=batch)
     assert data.accumulation(ranks) == accumulate
 
 
 def test_devices_that_cannot_share_a_step_are_refused() -> None:
-    data = LanguageData(None, length=8, step_tokens=512, batch=8, steps=1)  # type: ignore[arg-type]
+    data = language()
     with pytest.raises(ValueError, match="3 devices cannot share the 64 sequences"):
         data.accumulation(3)
 
 
 def test_a_step_that_is_no_whole_number_of_sequences_is_refused() -> None:
     with pytest.raises(ValueError, match=r"task\.step_tokens"):
-        LanguageData(None, length=7, step_tokens=512, batch=8, steps=1)  # type: ignore[arg-type]
+        language(length=7)

@@ -70,7 +70,8 @@ def test_a_step_is_the_same_however_it_is_shared(
 @given(data=st.data(), sequences=st.integers(1, 12), seed=st.integers(0, 99))
 def test_every_token_is_read_once_an_epoch(data: st.DataObject, sequences: int, seed: int) -> None:
     make = packed(data, sequences, seed)
-    count, length = make().count, make().length
+    length = make().length
+    count = (len(make().stream) - 1) // length
     epochs = data.draw(st.integers(1, 3))
     seen: list[list[int]] = []
     for step in range(-(-epochs * count // sequences)):
