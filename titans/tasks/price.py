@@ -21,8 +21,8 @@ class Written:
         """Takes what one call of the gates puts out; see `nn.Module.register_forward_hook`."""
         assert isinstance(gates, Gates)
         _, eta, theta = output
-        # A surprise is applied 1 / (1 - eta) times over, so no eta makes a write cheap. Half of eps
-        # is the least that 1 less a number below 1 can be.
+        # A surprise is applied 1 / (1 - eta) times over: no eta makes a write cheap. Half of `eps` is
+        # the least that 1 less a number below 1 can be.
         once = (1 - eta).clamp_min(torch.finfo(eta.dtype).eps / 2)
         self.total = self.total + (theta / (gates.max_step * once)).sum()
         self.count += theta.numel()
