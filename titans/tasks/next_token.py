@@ -30,8 +30,8 @@ class NextToken(Task):
         warmup: steps over which the learning rate rises.
         final_lr: learning rate at the end, as a share of the peak.
         write_price: what is added to the loss (nats) for the mean step of the memories, as a share
-            of the largest. A memory that writes what nobody asks for drifts away, in texts longer
-            than any of the training; see FIDELITY.md, "Gates".
+            of the largest, that without momentum. A memory that writes what nobody asks for drifts
+            away, in texts longer than any of the training; see FIDELITY.md, "Gates".
         price_from: the step from which it is.
         run: what the run is; see `Task`.
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from titans.memory import Gates
@@ -20,16 +19,13 @@ class Written:
     def __call__(self, gates: nn.Module, _: Any, output: tuple[Tensor, ...]) -> None:
         """Takes what one call of the gates puts out; see `nn.Module.register_forward_hook`."""
         assert isinstance(gates, Gates)
-        _, eta, theta = output
-        # A surprise is applied 1 / (1 - eta) times over: no eta makes a write cheap. Half of `eps` is
-        # the least that 1 less a number below 1 can be.
-        once = (1 - eta).clamp_min(torch.finfo(eta.dtype).eps / 2)
-        self.total = self.total + (theta / (gates.max_step * once)).sum()
+        theta = output[2]
+        self.total = self.total + theta.sum() / gates.max_step
         self.count += theta.numel()
 
     @property
     def mean(self) -> Tensor | float:
-        """Mean share of the largest step, of all tokens, heads and layers; 0 without any."""
+        """Mean `theta` of all tokens, heads and layers over its bound at `eta` 0; 0 without any."""
         return self.total / max(1, self.count)
 
 
