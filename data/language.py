@@ -21,7 +21,7 @@ class LanguageData(LightningDataModule):
         text: the text.
         length: tokens of a sequence.
         step_tokens: tokens of an optimiser step, on all devices together.
-        batch: sequences that one device goes through at once, at most.
+        batch: sequences of `length` that one device goes through at once, at most.
         tbptt: tokens of the segments that gradients are computed in, one after the other, with the
             state carried on; None for whole sequences.
         curriculum: stages before that: the length of a sequence, a divisor of `length`, and for how

@@ -90,6 +90,29 @@ def test_the_curriculum_of_needles_is_a_share_of_the_steps(
 
 
 @pytest.mark.parametrize(
+    ("overrides", "vocabulary", "length", "curriculum"),
+    [
+        (["task=lm"], 2048, 512, []),
+        (["task=lm", "scale=tiny"], 257, 2048, [[512, 4394]]),
+        (["task=lm", "scale=tiny", "task.length=64"], 257, 64, [[16, 4394]]),
+        (["task=commonsense", "scale=tiny"], 257, 2048, [[512, 4394]]),
+        (["task=context"], 2048, 512, []),
+        (["task=lm", "experiment=language", "scale=tiny"], 32000, 4096, []),
+    ],
+)
+def test_a_scale_has_its_own_pieces_and_lengths(
+    compose: Callable[..., Any],
+    overrides: list[str],
+    vocabulary: int,
+    length: int,
+    curriculum: list[list[int]],
+) -> None:
+    data = compose(*overrides).task.data
+    assert (data.text.vocabulary, data.length) == (vocabulary, length)
+    assert data.curriculum == curriculum
+
+
+@pytest.mark.parametrize(
     ("arguments", "shown"),
     [
         (["--help"], ["model", "mac", "optimizer.lr=0.002", "resume=true"]),

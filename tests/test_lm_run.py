@@ -18,7 +18,8 @@ STEPS, ACCUMULATE, EVERY = 14, 4, 5
 SMALL = [
     *("task=lm", "model=mac", "hardware=cpu", "hardware.threads=1", "logger=none"),
     *("task.vocabulary=300", "task.held_out=0.2", "task.shard_tokens=2000", "task.length=32"),
-    # Eight sequences a step, two at once.
+    # For six steps a quarter of it; then eight sequences a step, two at once.
+    "task.curriculum=[[8,6]]",
     *("task.step_tokens=256", "task.batch=2", f"task.tokens={STEPS * 256}"),
     f"checkpoint_every={EVERY}",
 ]

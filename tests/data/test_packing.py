@@ -101,6 +101,9 @@ def test_a_stage_sees_each_of_its_sequences_once_an_epoch() -> None:
         ([[0, 10]], r"lengths from 1 to task\.length=8"),
         ([[4, -1]], r"\[length, steps\]"),
         ([[4]], r"\[length, steps\]"),
+        ([4, 10], r"\[length, steps\]"),
+        ([["four", 10]], r"\[length, steps\]"),
+        (None, r"\[length, steps\]"),
     ],
 )
 def test_a_curriculum_that_is_none_is_refused(curriculum: Stages, message: str) -> None:
