@@ -24,9 +24,9 @@ class LanguageData(LightningDataModule):
         batch: sequences of `length` that one device goes through at once, at most.
         tbptt: tokens of the segments that gradients are computed in, one after the other, with the
             state carried on; None for whole sequences.
-        curriculum: stages before that: the length of a sequence, a divisor of `length`, and for how
-            many optimiser steps. A step has as many tokens in each, and so has what a device goes
-            through at once.
+        curriculum: stages before sequences have their `length`: the length in each, a divisor of
+            it, and for how many optimiser steps. A step has as many tokens in each, and so has what
+            a device goes through at once.
         steps: optimiser steps of the run.
         seed: with the step and the rank, decides a batch.
         workers: processes that prepare batches.

@@ -74,8 +74,8 @@ class PackedBatches(Dataset[Batch]):
         length: tokens of a sequence.
         sequences: of a step.
         seed: decides the order.
-        curriculum: stages before that: the length of a sequence, a divisor of `length`, and for how
-            many optimiser steps.
+        curriculum: stages before sequences have their `length`: the length in each, a divisor of
+            it, and for how many optimiser steps.
         rank: of this process, among `ranks`.
         ranks: processes.
         accumulate: batches of a step on each rank, each segment one.
