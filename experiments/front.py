@@ -23,12 +23,13 @@ def front(comparisons: Sequence[Comparison], records: Sequence[Record]) -> str:
 
 def small(comparison: Comparison) -> Grid:
     """A line a model, and a column for each measured score of the summary, block after block."""
-    table, blocks = comparison.table, comparison.fullest()
+    blocks = comparison.fullest()
     lines: dict[str, dict[str, str]] = defaultdict(dict)
     columns: dict[str, None] = {}
     remarks = []
     for number, block in enumerate(blocks, start=1):
         mark = f"[{number}]" if len(blocks) > 1 else ""
+        table = comparison.table.by(block.protocol)
         chosen = list(_chosen(table, block))
         for cell in chosen:
             columns[column := f"{_heading(table, cell)} {mark}".strip()] = None
@@ -36,6 +37,7 @@ def small(comparison: Comparison) -> Grid:
         what = about(block) if block.scale else "At the paper's scale, the printed number behind"
         remark = f"{mark} {what}; {legend(block.scores[cell] for cell in chosen)}.".strip()
         remarks.append(remark)
+    table = comparison.table
     order = dict.fromkeys(_row(table, cell) for cell in (*table.cells, *table.ours))
     rows = [[name, *(lines[name].get(it, "") for it in columns)] for name in order if name in lines]
     link = f"[The whole table](experiments/{table.name}/README.md)"
@@ -44,11 +46,9 @@ def small(comparison: Comparison) -> Grid:
 
 
 def _chosen(table: Table, block: Block) -> Iterator[Cell]:
-    """The cells of a block that the summary of its protocol names."""
-    protocols = {protocol.title: protocol for protocol in table.protocols}
-    summary = protocols.get(block.protocol, table).summary
+    """The cells of a block that the summary names."""
     for cell in block.scores:
-        if all(cell.labels[column] in labels for column, labels in summary.items()):
+        if all(cell.labels[column] in labels for column, labels in table.summary.items()):
             yield cell
 
 

@@ -183,13 +183,14 @@ def _paper_sheet(comparison: Comparison, title: str, remarks: list[str], conf: P
 
     cells = (*table.cells, *(cell for cell in table.ours if cell in ours))
     entries = {cell: entry(cell) for cell in cells}
-    return _sheet(comparison, entries, title, remarks, table.rows)
+    return _sheet(table, entries, title, remarks, table.rows)
 
 
 def _reduced_sheet(comparison: Comparison, block: Block, title: str, remarks: list[str]) -> Sheet:
-    entries = {cell: _entry(comparison.table, score) for cell, score in block.scores.items()}
-    rows = tuple(column for column in comparison.table.rows if column != "scale")
-    return _sheet(comparison, entries, title, remarks, rows, reduced=True)
+    table = comparison.table.by(block.protocol)
+    entries = {cell: _entry(table, score) for cell, score in block.scores.items()}
+    rows = tuple(column for column in table.rows if column != "scale")
+    return _sheet(table, entries, title, remarks, rows, reduced=True)
 
 
 def _entry(table: Table, score: Score) -> Entry:
@@ -203,14 +204,13 @@ def _entry(table: Table, score: Score) -> Entry:
 
 
 def _sheet(
-    comparison: Comparison,
+    table: Table,
     entries: Mapping[Cell, Entry],
     title: str,
     remarks: list[str],
     rows: tuple[str, ...],
     reduced: bool = False,
 ) -> Sheet:
-    table = comparison.table
     labels = column_labels(with_columns_of(table, entries))
     # Of several row labels the first is a heading over its rows, which are sorted under it.
     heads = 1 if len(rows) > 1 else 0

@@ -31,7 +31,8 @@ class Grid:
 
 def grids(comparison: Comparison) -> list[Grid]:
     """The paper's numbers with ours at its scale, then one grid for each reduced scale."""
-    reduced = [_reduced_grid(comparison.table, block) for block in comparison.reduced]
+    table = comparison.table
+    reduced = [_reduced_grid(table.by(block.protocol), block) for block in comparison.reduced]
     return [_paper_grid(comparison), *reduced]
 
 

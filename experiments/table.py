@@ -99,6 +99,10 @@ class Table:
         """Of these the ones that are missing until a run fills them."""
         return tuple(cell for cell in (*self.cells, *self.ours) if cell.run)
 
+    def by(self, protocol: str) -> "Table":
+        """The table by the protocol of that title; itself where none is called so."""
+        return next((it for it in self.protocols if it.title == protocol), self)
+
     def column(self, cell: Cell) -> tuple[str, ...]:
         """What stands above a cell."""
         return tuple(cell.labels[name] for name in self.columns)

@@ -7,6 +7,8 @@ import pytest
 
 from experiments.beside import beside
 from experiments.compare import Comparison, compare
+from experiments.front import small
+from experiments.html import render
 from experiments.page import grids, left_out
 from experiments.plot import lines, panels
 from experiments.record import Record
@@ -130,3 +132,22 @@ def test_another_text_has_a_panel_of_its_own() -> None:
     assert own.title.startswith("ours: Held-out English")
     assert lines(table, own.ours[0]) == {"LMM (L_M=2)": [(2000.0, 64.0, 0.0)]}
     assert not own.printed
+
+
+def test_a_protocol_may_have_columns_of_its_own() -> None:
+    scored = Record(
+        choices={"model": "mamba", "task": "context", "scale": "tiny"},
+        seed=0,
+        scores={"context/2048": 60.0, "context/32768": 61.0},
+        started="2026-01-01T00:00:00+00:00",
+    )
+    comparison = compare(load(HERE / "table1_language"), [scored])
+    paper, own = grids(comparison)
+    assert "perplexity" not in "".join(paper.header[2:])
+    assert own.header == ["model", "perplexity at 2,048 ↓", "perplexity at 32,768 ↓"]
+    assert own.lines == [["Mamba", "60.00 (1)", "61.00 (1)"]]
+    assert small(comparison).lines == [["Mamba", "60.00 (1)"]]
+    assert "perplexity at 32,768" in render([comparison], [scored], [])
+    missing = comparison.commands()
+    assert missing
+    assert not any("task=context" in command for command in missing)
