@@ -160,7 +160,7 @@ def column_labels(table: Table) -> list[Labels]:
 def with_columns_of(table: Table, cells: Iterable[Cell]) -> Table:
     """The table with the columns alone that the cells are in, those past the paper's among them."""
     filled = set(map(table.column, cells))
-    every = (*table.cells, *table.beyond)
+    every = (*table.cells, *table.ours, *table.beyond)
     return replace(table, cells=tuple(cell for cell in every if table.column(cell) in filled))
 
 

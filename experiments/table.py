@@ -20,7 +20,7 @@ A folder holds `paper.csv`, the numbers as printed, and `table.yaml`, how to rea
     recipes         options of `experiment` that leave the recipe what it is
     neutral         overrides that only change how a trained model is evaluated
     requires        overrides without which a run is none of this table, whatever they say
-    ours            column -> labels of rows that we measure and the paper does not have
+    ours            column -> labels of rows or columns that we measure and the paper does not have
     beyond          column -> labels of further columns; shown where measured, and never missing
     by_machine      whether scores depend on the machine: runs of each stand apart, and the
                     paper's numbers, whose machine is not stated, beside none of them

@@ -151,3 +151,9 @@ def test_a_protocol_may_have_columns_of_its_own() -> None:
     missing = comparison.commands()
     assert missing
     assert not any("task=context" in command for command in missing)
+
+
+def test_a_sweep_knows_what_fills_a_protocol_s_own_columns() -> None:
+    table = load(HERE / "table1_language")
+    found = [cell for cell in table.protocols[-1].wanted if cell.run["model"] == "mamba2"]
+    assert {cell.scores for cell in found} == {("context/2048",), ("context/32768",)}
