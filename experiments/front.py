@@ -23,21 +23,20 @@ def front(comparisons: Sequence[Comparison], records: Sequence[Record]) -> str:
 
 def small(comparison: Comparison) -> Grid:
     """A line a model, and a column for each measured score of the summary, block after block."""
-    blocks = comparison.fullest()
+    table, blocks = comparison.table, comparison.fullest()
     lines: dict[str, dict[str, str]] = defaultdict(dict)
     columns: dict[str, None] = {}
     remarks = []
     for number, block in enumerate(blocks, start=1):
         mark = f"[{number}]" if len(blocks) > 1 else ""
-        table = comparison.table.by(block.protocol)
-        chosen = list(_chosen(table, block))
+        own = table.by(block.protocol)
+        chosen = list(_chosen(own, block))
         for cell in chosen:
-            columns[column := f"{_heading(table, cell)} {mark}".strip()] = None
-            lines[_row(table, cell)][column] = _text(table, block, cell)
+            columns[column := f"{_heading(own, cell)} {mark}".strip()] = None
+            lines[_row(own, cell)][column] = _text(own, block, cell)
         what = about(block) if block.scale else "At the paper's scale, the printed number behind"
         remark = f"{mark} {what}; {legend(block.scores[cell] for cell in chosen)}.".strip()
         remarks.append(remark)
-    table = comparison.table
     order = dict.fromkeys(_row(table, cell) for cell in (*table.cells, *table.ours))
     rows = [[name, *(lines[name].get(it, "") for it in columns)] for name in order if name in lines]
     link = f"[The whole table](experiments/{table.name}/README.md)"
