@@ -6,7 +6,7 @@ from typing import Any
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from data.packing import Batch, PackedBatches
+from data.packing import Batch, FirstPass, PackedBatches
 from data.stages import Stages, check_stages
 from data.steps import accumulation, from_here_on, place_of
 from data.text import Text
@@ -123,16 +123,24 @@ class LanguageData(LightningDataModule):
             held_out = self.text.manifest.tokens("validation")
             log.info("text: %s, %d tokens, %d held out", self.text.name, len(self.stream), held_out)
 
+    def batches(self) -> FirstPass:
+        """Return each step whole, and those that would follow the last."""
+        self.setup()
+        return FirstPass(self._batches(place_of(None)))
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches from the trainer's step on, so that a resumed run is the same run."""
         place = {"accumulate": self.accumulation(1)} if self.trainer is None else {}
-        batches = PackedBatches(
+        batches = self._batches(place_of(self.trainer) | place, self.segments)
+        return from_here_on(batches, self.steps, self.trainer, self.workers)
+
+    def _batches(self, place: dict[str, int], segments: int = 1) -> PackedBatches:
+        return PackedBatches(
             self.stream,
             self.length,
             sequences=self.sequences,
             seed=self.seed,
             curriculum=self.curriculum,
-            segments=self.segments,
-            **place_of(self.trainer) | place,
+            segments=segments,
+            **place,
         )
-        return from_here_on(batches, self.steps, self.trainer, self.workers)

@@ -137,8 +137,17 @@ class NeedleData(LightningDataModule):
         return Haystack(haystack.sentences(training), " ", tokens, longest)
 
     def batches(self) -> NeedleBatches:
-        """Return every batch of the run, by step."""
+        """Return every step whole, those behind the last too."""
         self.setup()
+        return self._batches(place_of(None))
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the batches from the trainer's step on, so that a resumed run is the same run."""
+        self.setup()
+        batches = self._batches(place_of(self.trainer))
+        return from_here_on(batches, self.steps, self.trainer, self.workers)
+
+    def _batches(self, place: dict[str, int]) -> NeedleBatches:
         return NeedleBatches(
             self.writers,
             self.needles,
@@ -150,12 +159,8 @@ class NeedleData(LightningDataModule):
             vary=self.vary,
             end=self.tokenizer.eos_token_id,
             seed=self.seed,
-            **place_of(self.trainer),
+            **place,
         )
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Return the batches from the trainer's step on, so that a resumed run is the same run."""
-        return from_here_on(self.batches(), self.steps, self.trainer, self.workers)
 
 
 def check_needles(needles: Mapping[str, float]) -> dict[str, float]:

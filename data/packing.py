@@ -136,3 +136,35 @@ class PackedBatches(Dataset[Batch]):
         size = length // self.segments
         start = int(order(count, self.seed, epoch)[place]) * length + segment * size
         return self.stream.read(start, start + size + 1)
+
+
+class FirstPass:
+    """Steps over text of which no other step has seen any.
+
+    Args:
+        packed: all steps, whole.
+
+    Raises:
+        ValueError: sequences of several lengths, each of which have an order of their own.
+    """
+
+    def __init__(self, packed: PackedBatches) -> None:
+        if packed.curriculum:
+            raise ValueError(
+                "behind stages of several lengths no text is new: set task.curriculum=[]"
+            )
+        self.packed = packed
+        self.steps = (len(packed.stream) - 1) // (packed.length * packed.sequences)
+
+    def __getitem__(self, step: int) -> Batch:
+        """Return `tokens` and `targets` `[batch, time]` of a step.
+
+        Raises:
+            ValueError: its text was trained on before.
+        """
+        if step >= self.steps:
+            raise ValueError(
+                f"the text is through after {self.steps:,} steps, and step {step:,} has what was "
+                "trained on before: set task.tokens to fewer"
+            )
+        return self.packed[step]

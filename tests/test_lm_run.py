@@ -212,6 +212,29 @@ def test_a_damaged_shard_is_refused_before_anything_is_trained(
     assert not (tmp_path / "losses.txt").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["task.curriculum=[]", "task.validation.batches=3"], ""),
+        (["task.curriculum=[]"], "task.tokens to fewer"),
+        (["task.validation.batches=3"], "task.curriculum=[]"),
+    ],
+)
+def test_a_search_is_judged_by_text_that_no_step_had(
+    corpus: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    sweep = ["hydra.mode=MULTIRUN", f"hydra.sweep.dir={tmp_path}/sweep", "search=true"]
+    done = run(corpus, tmp_path, *sweep, *arguments)
+    if said:
+        assert done.code != 0
+        assert said in done.said
+        assert not (tmp_path / "losses.txt").exists()
+        return
+    assert done.code == 0, done.said
+    assert list(done.record.scores) == ["validation/error"]
+    assert done.record.counts["sequences/validation/error"] == 3 * 8
+
+
 @pytest.mark.parametrize("arguments", [["task=lm"], ["experiment=language", "scale=340m"]], ids=len)
 def test_a_dry_run_spends_nothing(tmp_path: Path, arguments: list[str]) -> None:
     places = [f"hydra.run.dir={tmp_path}/run", f"records={tmp_path}/records"]

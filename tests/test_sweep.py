@@ -143,7 +143,7 @@ def test_a_search_of_needles_is_judged_by_prompts_that_were_not_trained_on(tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     records = [Record.read(path) for path in tmp_path.glob("records/*.json")]
     assert [list(record.scores) for record in records] == [["validation/error"]] * 2
-    assert all(record.counts["prompts/validation/error"] == 64 * 2 for record in records)
+    assert all(record.counts["sequences/validation/error"] == 64 * 2 for record in records)
 
 
 @pytest.mark.slow

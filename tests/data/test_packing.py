@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from data.language import LanguageData
-from data.packing import PackedBatches, Stream
+from data.packing import FirstPass, PackedBatches, Stream
 from data.stages import Stages
 
 LENGTH, SEQUENCES = 8, 12
@@ -167,3 +167,16 @@ def test_devices_that_cannot_share_a_step_are_refused() -> None:
 def test_a_step_that_is_no_whole_number_of_sequences_is_refused() -> None:
     with pytest.raises(ValueError, match=r"task\.step_tokens"):
         language(length=7)
+
+
+def test_the_first_pass_ends_with_the_last_text_that_no_step_had() -> None:
+    steps = COUNT // SEQUENCES
+    last = FirstPass(batches())[steps - 1]["tokens"]
+    assert torch.equal(last, batches()[steps - 1]["tokens"])
+    with pytest.raises(ValueError, match=r"after 10 steps, and step 10 .* task\.tokens"):
+        FirstPass(batches())[steps]
+
+
+def test_behind_stages_no_text_is_new() -> None:
+    with pytest.raises(ValueError, match=r"task\.curriculum=\[\]"):
+        FirstPass(batches(curriculum=CURRICULUM))

@@ -43,9 +43,14 @@ def test_the_mean_is_over_the_tokens_of_answers() -> None:
     name, loss, counts = score
     assert name == "validation/error"
     assert loss == pytest.approx((log(2) + log(4) + 2 * log(8)) / 4)
-    assert counts == {"prompts": 3, "tokens": 4}
+    assert counts == {"sequences": 3, "tokens": 4}
 
 
 def test_no_batch_is_refused() -> None:
     with pytest.raises(ValueError, match=r"task\.validation\.batches"):
         AnswerLoss(Prompts(), steps=3, batches=0)
+
+
+def test_what_cannot_be_had_is_refused_before_it_is_scored() -> None:
+    with pytest.raises(KeyError):
+        AnswerLoss(Prompts(), steps=3, batches=3)

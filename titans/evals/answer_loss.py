@@ -1,4 +1,4 @@
-"""What the answers of prompts cost that a model was not trained on: what a search goes by."""
+"""What prompts or text cost that a model was not trained on: what a search goes by."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -21,43 +21,46 @@ class Batches(Protocol):
 
 
 @runtime_checkable
-class EndlessPrompts(Protocol):
-    """Where the prompts come from."""
+class Steps(Protocol):
+    """Where prompts or text come from."""
 
     def batches(self) -> Batches:
-        """Every batch of the training, and those that would come after it."""
+        """Every step of the training, whole, and those that would come after it."""
 
 
 class AnswerLoss:
     """Mean loss (nats) of the answers in the batches that would follow the last of the training.
 
-    They are drawn as the last ones were: as long, and of the same mixture.
+    They are drawn as the last ones were: as long, and of the same mixture. Of text, each token is
+    an answer.
 
     Args:
-        prompts: where the training's prompts come from.
+        prompts: where those of the training come from.
         steps: of the training.
         batches: how many are scored.
 
     Raises:
-        ValueError: none is.
+        ValueError: none is, or there are not as many.
     """
 
-    def __init__(self, prompts: EndlessPrompts, *, steps: int, batches: int) -> None:
+    def __init__(self, prompts: Steps, *, steps: int, batches: int) -> None:
         if batches < 1:
             raise ValueError("task.validation.batches is 1 or more")
-        self.prompts, self.numbers = prompts, range(steps, steps + batches)
+        self.batches, self.numbers = prompts.batches(), range(steps, steps + batches)
+        # What cannot be had is said before the training.
+        self.batches[self.numbers[-1]]
 
     @torch.no_grad()
     def __call__(self, task: NextToken) -> Iterator[Score]:
-        """Yields the loss, with the prompts and the tokens of answers behind it."""
-        network, batches = task.network.eval(), self.prompts.batches()
-        loss, counts = 0.0, {"prompts": 0, "tokens": 0}
+        """Yields the loss, with the sequences and the tokens of answers behind it."""
+        network = task.network.eval()
+        loss, counts = 0.0, {"sequences": 0, "tokens": 0}
         for number in self.numbers:
-            batch = batches[number]
+            batch = self.batches[number]
             targets = batch["targets"].to(task.device)
             asked: Any = targets != IGNORED
             logits, _ = network.answers(batch["tokens"].to(task.device), asked)
             loss += float(F.cross_entropy(logits.double(), targets[asked], reduction="sum"))
-            counts["prompts"] += len(targets)
+            counts["sequences"] += len(targets)
             counts["tokens"] += int(asked.sum())
         yield Score("validation/error", loss / counts["tokens"], counts)
