@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments.block import Block, asked_by, fill, reduced_blocks, runs_of, selection
+from experiments.block import Block, Selection, asked_by, fill, reduced_blocks, runs_of, selection
 from experiments.cell import CONF, Cell, command
 from experiments.precision import precision
 from experiments.recipe import meets, recipe_changes
 from experiments.record import FINISHED, Record
 from experiments.table import Table
 
-# What blocks at the paper's scale are called that are of another precision than most.
+# What blocks at the paper's scale are called, of runs in another precision than most of their cell.
 OTHERWISE = "At the paper's scale"
 
 
@@ -120,7 +120,7 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     ]
     finished = [record for record in relevant if record.status == FINISHED]
     recipe = [record for record in finished if not recipe_changes(table, record)]
-    at_scale = _at_scale(table, recipe)
+    at_scale = _at_scale(table, keys, recipe)
     paper = fill("", None, table, keys, at_scale, exact=True)
     shown = {record.digest for record in at_scale}
     reduced = tuple(
@@ -148,13 +148,13 @@ def compare(table: Table, records: Iterable[Record]) -> Comparison:
     )
 
 
-def _at_scale(table: Table, recipe: Iterable[Record]) -> list[Record]:
-    """Runs at the paper's scale; of several precisions those of the one with the most runs."""
-    by_precision: dict[str, list[Record]] = defaultdict(list)
+def _at_scale(table: Table, keys: Sequence[str], recipe: Iterable[Record]) -> list[Record]:
+    """Runs at the paper's scale; of several precisions of a cell those of the one with most."""
+    cells: dict[Selection, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in recipe:
         if record.choices.get("scale") in table.paper_scale:
-            by_precision[precision(record)].append(record)
-    return max(by_precision.values(), key=len, default=[])
+            cells[selection(record, [*keys, "scale"])][precision(record)].append(record)
+    return [record for found in cells.values() for record in max(found.values(), key=len)]
 
 
 def _partial(table: Table, recipe: Iterable[Record], blocks: Iterable[Block]) -> Iterator[Record]:

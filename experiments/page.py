@@ -8,6 +8,7 @@ from math import isfinite
 from experiments.block import Block, Score
 from experiments.cell import Cell, Note
 from experiments.compare import Comparison
+from experiments.precision import precision
 from experiments.recipe import recipe_changes
 from experiments.record import Record
 from experiments.table import Table
@@ -87,8 +88,24 @@ def _paper_grid(comparison: Comparison) -> Grid:
     remarks = [f"[{i}] {note.text}" if note.at else note.text for i, note in numbered(table)]
     budget = _budget(comparison.paper.records)
     remarks += [f"Ours: {', '.join([*budget, legend(ours.values())])}"] if ours else []
+    remarks += _rounded(table, ours)
     labels = len(table.rows) + bool(ours)
     return Grid(title, header, lines, [*remarks, *_chance(table)], labels)
+
+
+def _rounded(table: Table, scores: Mapping[Cell, Score]) -> list[str]:
+    """Which scores are of runs in another precision than float32, a line for each."""
+    own = [column for column in (*table.rows, *table.columns) if column in table.selects]
+    found: dict[str, dict[str, None]] = {}
+    for cell, score in scores.items():
+        at = " ".join(cell.labels[column] for column in own)
+        found.setdefault(precision(score.runs[0][0]), {})[at] = None
+    every = "" if len(found) > 1 else " throughout"
+    return [
+        f"{other[0].upper()}{other[1:]}{every or ': ' + ', '.join(at)}."
+        for other, at in found.items()
+        if other
+    ]
 
 
 def _reduced_grid(table: Table, block: Block) -> Grid:

@@ -131,6 +131,19 @@ def test_at_the_papers_scale_the_other_precision_stands_apart() -> None:
     assert about(block) == "At the paper's scale: 400m, 3,000-4,000 tokens, bf16-mixed"
 
 
+def test_at_the_papers_scale_a_cell_may_be_of_another_precision_and_is_named() -> None:
+    full, half = language("400m"), language("400m")
+    half = replace(half, choices=half.choices | {"model": "mag"})
+    half = replace(half, machine={"precision": "bf16-mixed"}, counts={"steps": 10})
+    comparison = compare(load(HERE / "table1_language"), [full, full, half])
+    assert not comparison.reduced
+    assert {cell.run["model"] for cell in comparison.paper.scores} == {"mac", "mag"}
+    said = "Trained in bf16-mixed, scored in float32"
+    assert f"{said}: 400M Titans (MAG)." in grids(comparison)[0].remarks
+    alone = compare(load(HERE / "table1_language"), [half])
+    assert f"{said} throughout." in grids(alone)[0].remarks
+
+
 def test_a_score_that_is_not_finite_is_measured_and_shown_as_such() -> None:
     comparison = table2(niah(None), niah(90.0, seed=1))
     assert "nan ± nan (2 x 24)" in grids(comparison)[1].lines[0]
