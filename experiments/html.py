@@ -14,6 +14,7 @@ from experiments.chart import COLORS, HEIGHT, WIDTH, Picture, picture
 from experiments.compare import Comparison
 from experiments.page import (
     Labels,
+    block_rows,
     by_row,
     column_labels,
     gap_text,
@@ -189,8 +190,7 @@ def _paper_sheet(comparison: Comparison, title: str, remarks: list[str], conf: P
 def _reduced_sheet(comparison: Comparison, block: Block, title: str, remarks: list[str]) -> Sheet:
     table = comparison.table.by(block.protocol)
     entries = {cell: _entry(table, score) for cell, score in block.scores.items()}
-    rows = tuple(column for column in table.rows if column != "scale")
-    return _sheet(table, entries, title, remarks, rows, reduced=True)
+    return _sheet(table, entries, title, remarks, block_rows(table), reduced=True)
 
 
 def _entry(table: Table, score: Score) -> Entry:

@@ -109,7 +109,7 @@ def _rounded(table: Table, scores: Mapping[Cell, Score]) -> list[str]:
 
 
 def _reduced_grid(table: Table, block: Block) -> Grid:
-    rows = tuple(column for column in table.rows if column != "scale")
+    rows = block_rows(table)
     measured = {cell: measured_text(table, score) for cell, score in block.scores.items()}
     table = with_columns_of(table, block.scores)
     found = by_row(block.scores, rows, table.columns)
@@ -117,6 +117,11 @@ def _reduced_grid(table: Table, block: Block) -> Grid:
     remarks = [f"Ours: {legend(block.scores.values())}", *_chance(table)]
     header = [*map(heading, rows), *_columns(table)]
     return Grid(about(block), header, lines, remarks, len(rows))
+
+
+def block_rows(table: Table) -> tuple[str, ...]:
+    """The columns of labels that name a row of a block, whose title says the scale."""
+    return tuple(column for column in table.rows if column != "scale")
 
 
 def about(block: Block) -> str:
