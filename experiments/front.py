@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from experiments.block import Block
 from experiments.cell import Cell
 from experiments.compare import Comparison
-from experiments.page import Grid, about, legend, measured_text
+from experiments.page import Grid, about, legend, measured_text, rounded
 from experiments.record import Record
 from experiments.report import markdown_of
 from experiments.runs import core_hours, cost, one_a_run
@@ -34,9 +34,11 @@ def small(comparison: Comparison) -> Grid:
         for cell in chosen:
             columns[column := f"{_heading(own, cell)} {mark}".strip()] = None
             lines[_row(own, cell)][column] = _text(own, block, cell)
+        scores = {cell: block.scores[cell] for cell in chosen}
         what = about(block) if block.scale else "At the paper's scale, the printed number behind"
-        remark = f"{mark} {what}; {legend(block.scores[cell] for cell in chosen)}.".strip()
-        remarks.append(remark)
+        remark = f"{mark} {what}; {legend(scores.values())}."
+        other = [] if block.scale else rounded(own, scores)
+        remarks.append(" ".join([remark, *other]).strip())
     order = dict.fromkeys(_row(table, cell) for cell in (*table.cells, *table.ours))
     rows = [[name, *(lines[name].get(it, "") for it in columns)] for name in order if name in lines]
     link = f"[The whole table](experiments/{table.name}/README.md)"

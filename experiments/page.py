@@ -88,12 +88,12 @@ def _paper_grid(comparison: Comparison) -> Grid:
     remarks = [f"[{i}] {note.text}" if note.at else note.text for i, note in numbered(table)]
     budget = _budget(comparison.paper.records)
     remarks += [f"Ours: {', '.join([*budget, legend(ours.values())])}"] if ours else []
-    remarks += _rounded(table, ours)
+    remarks += rounded(table, ours)
     labels = len(table.rows) + bool(ours)
     return Grid(title, header, lines, [*remarks, *_chance(table)], labels)
 
 
-def _rounded(table: Table, scores: Mapping[Cell, Score]) -> list[str]:
+def rounded(table: Table, scores: Mapping[Cell, Score]) -> list[str]:
     """Which scores are of runs in another precision than float32, a line for each."""
     own = [column for column in (*table.rows, *table.columns) if column in table.selects]
     found: dict[str, dict[str, None]] = {}

@@ -1,5 +1,7 @@
 """The front page: a few scores of each table, beside what they may stand beside, and the cost."""
 
+from dataclasses import replace
+
 import pytest
 
 from experiments.compare import compare
@@ -40,6 +42,10 @@ def test_a_score_at_the_paper_s_scale_stands_before_the_printed_one() -> None:
     ]
     grid = small(compare(load(HERE / "table3_timeseries"), records))
     assert grid.lines == [["Neural Memory", "0.500 (1) / 0.420"]]
+    assert "bf16" not in grid.remarks[0]
+    half = {"machine": {"precision": "bf16-mixed"}, "counts": {"steps": 10}}
+    grid = small(compare(load(HERE / "table3_timeseries"), [replace(r, **half) for r in records]))
+    assert grid.remarks[0].endswith(". Trained in bf16-mixed, scored in float32 throughout.")
 
 
 def test_the_scores_of_each_protocol_have_columns_of_their_own() -> None:
