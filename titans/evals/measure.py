@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from math import nan
 from pathlib import Path
-from statistics import median
 
 import torch
 
@@ -48,13 +47,6 @@ def timings(
         call()
         _synchronize(device)
         yield time.perf_counter() - began
-
-
-def median_seconds(
-    call: Call, device: torch.device, *, runs: int = LEAST_RUNS, warm_up: int = 2
-) -> float:
-    """The median of `timings`."""
-    return median(timings(call, device, runs=runs, warm_up=warm_up))
 
 
 def peak_megabytes(call: Call, device: torch.device) -> float:
