@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -44,17 +45,26 @@ class Data(LightningDataModule):
             batches.append({"past": past, "future": torch.zeros(2, 4, 1)})
         return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
 
+    def windows(self, part: str) -> DataLoader[dict[str, Tensor]]:
+        return self.train_dataloader()
 
-def fit(folder: Path, wrong: float, gradient: bool = False, accumulate: int = 1) -> DivergedError:
+
+def train(
+    folder: Path, wrong: float, *, gradient: bool = False, accumulate: int = 1, clip: float = 0
+) -> None:
     task = Forecast(Root(gradient), partial(torch.optim.SGD, lr=1e-6), epochs=1, patience=9)
     callbacks: list[Callback] = [KeepDivergedBatch(folder)]
     trainer = Trainer(
         accelerator="cpu", max_steps=6 // accumulate, max_epochs=-1, logger=False,
         callbacks=callbacks, accumulate_grad_batches=accumulate, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
+        enable_progress_bar=False, enable_model_summary=False, gradient_clip_val=clip,
     )  # fmt: skip
+    trainer.fit(task, Data(wrong))
+
+
+def fit(folder: Path, wrong: float, **settings: Any) -> DivergedError:
     with pytest.raises(DivergedError) as diverged:
-        trainer.fit(task, Data(wrong))
+        train(folder, wrong, **settings)
     return diverged.value
 
 
@@ -97,3 +107,13 @@ def test_what_cannot_be_kept_is_said_and_hides_nothing(
     assert "the batch is in" not in str(error)
     assert "not kept: [Errno 28] No space left" in caplog.text
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.fault("a gradient that explodes", "said once, with its step and a mend")
+@pytest.mark.parametrize(("clip", "said"), [(1, True), (1e9, False), (0, False)])
+def test_a_gradient_that_explodes_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, clip: float, said: bool
+) -> None:
+    train(tmp_path, 1e6, clip=clip)
+    line = f"at step {WRONG}, and is clipped to 1: if that goes on, steps follow noise: lower"
+    assert (line in caplog.text, caplog.text.count("steps follow noise")) == (said, int(said))

@@ -1,5 +1,6 @@
 """What every objective shares: a network, what the run is, and what a checkpoint has to fit."""
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,11 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from titans.tasks.optimization import MakeOptimizer
+
+log = logging.getLogger(__name__)
+
+# From so many times the norm that it is clipped to, a gradient's direction is not to be trusted.
+EXPLODED = 1000
 
 
 class DivergedError(RuntimeError):
@@ -52,6 +58,7 @@ class Task(LightningModule):
         super().__init__()
         self.network, self.make_optimizer, self.run = network, optimizer, dict(run or {})
         self.tokens_seen = self.steps_taken = 0
+        self.exploded = False
         self.ended = True
         self.seconds_before, self.began = 0.0, time.monotonic()
 
@@ -79,7 +86,7 @@ class Task(LightningModule):
         self.steps_taken = self.global_step + 1
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Refuses to step along a gradient that is not finite.
+        """Refuses to step along a gradient that is not finite; warns of the first that explodes.
 
         Raises:
             DivergedError: it is not.
@@ -90,6 +97,17 @@ class Task(LightningModule):
         if not torch.isfinite(norm):
             step = self.global_step
             raise DivergedError(f"the gradient is {norm.item()} at step {step}: {self.mend}")
+        clip = self.trainer.gradient_clip_val
+        if clip and norm > EXPLODED * clip and not self.exploded:
+            self.exploded = True
+            log.warning(
+                "the gradient has a norm of %.0e at step %d, and is clipped to %g: if that goes "
+                "on, steps follow noise: %s",
+                norm.item(),
+                self.global_step,
+                clip,
+                self.mend,
+            )
         self.show({"train/gradient_norm": norm})
 
     def show(self, values: dict[str, Tensor]) -> None:
