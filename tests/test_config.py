@@ -97,7 +97,7 @@ def test_the_curriculum_of_needles_is_a_share_of_the_steps(
         (["task=lm", "scale=tiny"], 257, 2048, [[512, 4394]]),
         (["task=lm", "scale=tiny", "task.length=64"], 257, 64, [[16, 4394]]),
         (["task=commonsense", "scale=tiny"], 257, 2048, [[512, 4394]]),
-        (["task=context"], 2048, 2048, [[512, 1453]]),
+        (["task=context"], 2048, 2048, [[512, 1454]]),
         (["task=lm", "experiment=language", "scale=tiny"], 32000, 4096, []),
     ],
 )
