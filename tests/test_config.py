@@ -12,7 +12,6 @@ from typing import Any
 import hydra
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 ROOT = Path(__file__).parents[1]
 MODELS, SCALES, TASKS, HARDWARE, OPTIMIZERS = (
@@ -110,7 +109,7 @@ def test_a_scale_has_its_own_pieces_and_lengths(
 ) -> None:
     data = compose(*overrides).task.data
     assert (data.text.vocabulary, data.length) == (vocabulary, length)
-    assert OmegaConf.to_container(data.curriculum, resolve=True) == curriculum
+    assert data.curriculum == curriculum
 
 
 @pytest.mark.parametrize(

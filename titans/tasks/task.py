@@ -94,8 +94,8 @@ class Task(LightningModule):
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+        step = self.global_step
         if not torch.isfinite(norm):
-            step = self.global_step
             raise DivergedError(f"the gradient is {norm.item()} at step {step}: {self.mend}")
         clip = self.trainer.gradient_clip_val
         if clip and norm > EXPLODED * clip and not self.exploded:
@@ -104,7 +104,7 @@ class Task(LightningModule):
                 "the gradient has a norm of %.0e at step %d, and is clipped to %g: if that goes "
                 "on, steps follow noise: %s",
                 norm.item(),
-                self.global_step,
+                step,
                 clip,
                 self.mend,
             )
